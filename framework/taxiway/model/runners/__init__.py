@@ -1,0 +1,40 @@
+"""One runner per runtime behind one protocol: everything that predicts goes through here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from taxiway.errors import StepError
+from taxiway.model.model import Format, Model, Signature
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Tensors = Mapping[str, np.ndarray[Any, Any]]
+
+
+class Runner(Protocol):
+    """A loaded model.
+
+    `predict` takes real-valued inputs by name, each `[n, ...]` with any n, and gives real-valued
+    outputs by name: a quantized input or output is (de)quantized by its scale and zero point, and
+    a model with a fixed batch is fed in pieces of that size, the last one padded.
+    """
+
+    signature: Signature
+
+    def predict(self, inputs: Tensors) -> dict[str, np.ndarray[Any, Any]]: ...
+
+
+def open_runner(model: Model, threads: int = 1) -> Runner:
+    """Load a model in the runtime of its format, on `threads` intra-op threads.
+
+    Raises StepError where the runtime cannot load it.
+    """
+    raise StepError(f"no runner for format '{model.format}'")
+
+
+def runtime_of(format: Format) -> str:
+    """The name of the runtime that executes a format, as reports show it."""
+    return {"onnx": "ONNX Runtime", "tflite": "LiteRT"}.get(format, "TensorFlow")

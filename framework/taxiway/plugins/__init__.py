@@ -1,0 +1,30 @@
+"""The contract between Taxiway and its plugins, and the registry that finds them."""
+
+from taxiway.plugins.config import ByteSize, Config, Duration, InputPath
+from taxiway.plugins.dataset import CALIBRATION, TEST, Batch, Dataset, Selection
+from taxiway.plugins.registry import SECTIONS, Plugin, Registry, registry
+from taxiway.plugins.step import Context, Convert, DataSource, Deploy, Evaluate, Pass, Source, Step
+
+__all__ = [
+    "CALIBRATION",
+    "SECTIONS",
+    "TEST",
+    "Batch",
+    "ByteSize",
+    "Config",
+    "Context",
+    "Convert",
+    "DataSource",
+    "Dataset",
+    "Deploy",
+    "Duration",
+    "Evaluate",
+    "InputPath",
+    "Pass",
+    "Plugin",
+    "Registry",
+    "Selection",
+    "Source",
+    "Step",
+    "registry",
+]

@@ -1,0 +1,131 @@
+"""What a plugin is: typed options, declared formats, and one method `run`.
+
+A plugin for one format defines `run` itself. A plugin that works on several formats names one
+implementation per input format; the planner picks by the format that reaches the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from taxiway.model import Format, Model
+from taxiway.plugins.config import Config
+from taxiway.plugins.dataset import Dataset, Selection
+
+Progress = Callable[[int, int | None, str], None]
+"""`progress(done, total, unit)`: how far a long step is; total None where it is not known."""
+
+
+def _silent(done: int, total: int | None, unit: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a step gets besides its model and its options.
+
+    workdir: an empty folder; what the step writes there is its result.
+    source: the model the recipe started from (the baseline), for steps after `source`.
+    data: the recipe's dataset; a step reads only what its `reads` declared.
+    figures: what `evaluate` measured and what the gates said, for `deploy`.
+    recipe: the composed recipe as it may be written down: no value that came from the environment.
+    """
+
+    workdir: Path
+    seed: int = 0
+    source: Model | None = None
+    data: Dataset | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    progress: Progress = _silent
+
+
+class Step:
+    """One section of a recipe made concrete.
+
+    revision: part of the cache key; raise it when the same options give other bytes.
+    libraries: distributions whose versions enter the cache key.
+    machine_dependent: the result depends on the CPU, which then enters the cache key.
+    implementations: input format -> `module:Class`, for a plugin that works on several formats.
+    not_in_key: options that do not change the result, such as gates or output names.
+    """
+
+    section: ClassVar[str]
+    Config: ClassVar[type[Config]]
+    revision: ClassVar[int] = 1
+    accepts: ClassVar[frozenset[Format]] = frozenset()
+    libraries: ClassVar[tuple[str, ...]] = ()
+    machine_dependent: ClassVar[bool] = False
+    implementations: ClassVar[Mapping[Format, str]] = {}
+    not_in_key: ClassVar[frozenset[str]] = frozenset()
+
+    def reads(self, options: Any) -> tuple[Selection, ...]:
+        """The parts of the dataset that this step reads with these options."""
+        return ()
+
+    def check(self, options: Any) -> None:
+        """Raise ValueError where options cannot work with this implementation (a plan-time error)."""
+
+
+class Source(Step):
+    """Brings a trained model in: checks it statically, then copies it into the work folder."""
+
+    section = "source"
+    produces: ClassVar[Format]
+
+    def run(self, options: Any, context: Context) -> Model:
+        raise NotImplementedError
+
+
+class DataSource(Step):
+    """Opens a dataset. Runs in the parent process, too: no heavy import, no foreign code."""
+
+    section = "data"
+
+    def open(self, options: Any, seed: int) -> Dataset:
+        raise NotImplementedError
+
+
+class Convert(Step):
+    """Brings a model from one format to another."""
+
+    section = "convert"
+    produces: ClassVar[Format]
+
+    def run(self, model: Model, options: Any, context: Context) -> Model:
+        raise NotImplementedError
+
+
+class Pass(Step):
+    """Changes a model within its format."""
+
+    section = "optimize"
+
+    def run(self, model: Model, options: Any, context: Context) -> Model:
+        raise NotImplementedError
+
+
+class Evaluate(Step):
+    """Measures the result, and the source as its baseline.
+
+    The figures are JSON: `{"n": ..., "subjects": {"source": {metric: value}, "result": {...}}}`
+    with seconds, bytes and fractions as units. `options.gates` is judged by the caller.
+    """
+
+    section = "evaluate"
+    not_in_key = frozenset({"gates"})
+
+    def run(self, model: Model, options: Any, context: Context) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class Deploy(Step):
+    """Writes and verifies a deployable folder in `context.workdir`."""
+
+    section = "deploy"
+
+    def run(self, model: Model, options: Any, context: Context) -> None:
+        raise NotImplementedError
