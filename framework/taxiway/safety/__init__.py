@@ -1,0 +1,29 @@
+"""Static gates: what a model file would do is read from its bytes before any loader sees it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from taxiway.errors import SafetyError
+
+_GATES = {
+    "keras": "taxiway.safety.keras_file",
+    "saved_model": "taxiway.safety.saved_model",
+    "onnx": "taxiway.safety.onnx_model",
+    "tflite": "taxiway.safety.tflite_model",
+}
+
+
+def check(path: Path, format: str) -> None:
+    """Refuse a model that could run code, read outside its folder or exhaust the machine.
+
+    Neither the model's loader nor TensorFlow is called. Raises SafetyError with one line per
+    finding.
+    """
+    findings: list[str] = import_module(_GATES[format]).findings(path)
+    if findings:
+        raise SafetyError(
+            f"{path.name} is refused:\n" + "\n".join(f"  - {finding}" for finding in findings),
+            "export the model again without these parts, from a machine you trust",
+        )

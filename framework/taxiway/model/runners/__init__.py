@@ -32,6 +32,18 @@ def open_runner(model: Model, threads: int = 1) -> Runner:
 
     Raises StepError where the runtime cannot load it.
     """
+    if model.format == "onnx":
+        from taxiway.model.runners.onnx_runner import OnnxRunner
+
+        return OnnxRunner(model, threads)
+    if model.format == "tflite":
+        from taxiway.model.runners.litert_runner import LiteRTRunner
+
+        return LiteRTRunner(model, threads)
+    if model.format in ("saved_model", "keras"):
+        from taxiway.model.runners.tensorflow_runner import TensorFlowRunner
+
+        return TensorFlowRunner(model, threads)
     raise StepError(f"no runner for format '{model.format}'")
 
 

@@ -1,0 +1,86 @@
+"""What a file is, told by its content: an extension proves nothing."""
+
+from __future__ import annotations
+
+import mmap
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+from taxiway.errors import SafetyError, StepError
+from taxiway.model.model import FORMATS, Format
+from taxiway.safety.protobuf import fields
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_KNOWN = f"expected one of: {', '.join(FORMATS.values())}"
+
+
+def detect(path: Path) -> Format:
+    """The format of the model at `path`, by magic bytes or structure.
+
+    Raises StepError that names what was found, SafetyError where it is a pickle.
+    """
+    if path.is_dir():
+        return _folder(path)
+    if not path.is_file():
+        raise StepError(f"no model at {path}", "check the path of the source section")
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head[4:8] == b"TFL3":
+        return "tflite"
+    if head.startswith(HDF5_MAGIC):
+        return "keras"
+    if head.startswith(b"PK\x03\x04"):
+        return _archive(path)
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        raise SafetyError(
+            f"{path.name} is a Python pickle, which runs code when it is loaded",
+            "export the model to ONNX, SavedModel or .keras",
+        )
+    if head.startswith(b"\x93NUMPY"):
+        raise StepError(f"{path.name} is a NumPy array, no model; {_KNOWN}")
+    return _protobuf(path, head)
+
+
+def _folder(path: Path) -> Format:
+    names = sorted(entry.name for entry in path.iterdir())
+    if "saved_model.pb" in names:
+        return "saved_model"
+    held = ", ".join(names[:5]) or "nothing"
+    raise StepError(
+        f"folder {path.name} is no SavedModel: it has no saved_model.pb (it holds {held})",
+        "name the folder that holds saved_model.pb, or the model file itself",
+    )
+
+
+def _archive(path: Path) -> Format:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile as error:
+        raise StepError(f"{path.name} is a damaged zip archive: {error}") from error
+    if {"config.json", "metadata.json"} <= set(names):
+        return "keras"
+    if any(name.endswith(".pkl") for name in names):
+        raise SafetyError(
+            f"{path.name} is a PyTorch archive with a pickle, which runs code when it is loaded",
+            "export it to ONNX with torch.onnx.export(..., dynamo=True)",
+        )
+    held = ", ".join(names[:5]) or "nothing"
+    raise StepError(f"{path.name} is a zip archive of {held}, no Keras model; {_KNOWN}")
+
+
+def _protobuf(path: Path, head: bytes) -> Format:
+    """ONNX has no magic: its top level must hold the fields of `ModelProto` (onnx.proto)."""
+    found: set[tuple[int, int]] = set()
+    with suppress(ValueError), path.open("rb") as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        found = {(field.number, field.wire_type) for field in fields(data)}
+    graph, opsets, ir_version = (7, 2), (8, 2), (1, 0)
+    if graph in found and found & {opsets, ir_version} and max(number for number, _ in found) < 64:
+        return "onnx"
+    if path.name == "saved_model.pb":
+        raise StepError("saved_model.pb is one part of a SavedModel", "name its folder instead")
+    raise StepError(
+        f"{path.name} is no model that Taxiway knows (it starts with {head[:8].hex(' ')}); {_KNOWN}"
+    )

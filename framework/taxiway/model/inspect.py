@@ -1,0 +1,166 @@
+"""Reads the signature of a model on disk with the library of its format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from taxiway.errors import StepError
+from taxiway.model.load_keras import load_keras
+from taxiway.model.load_saved_model import choose_signature, load_saved_model, natural_key
+from taxiway.model.model import FORMATS, Format, Model, Signature, TensorSpec
+
+UNKNOWN_RANK = ("...",)
+"""The shape of a tensor whose number of axes the model does not say."""
+
+
+def describe(path: Path, format: Format) -> Model:
+    """The model at `path` with its signature.
+
+    Free axes get their name in the file, else `batch` (axis 0) or `dim_N`. Raises StepError where
+    the file cannot be read as `format`.
+    """
+    readers = {
+        "onnx": _onnx,
+        "tflite": _tflite,
+        "saved_model": _saved_model,
+        "keras": _keras,
+    }
+    if format not in readers:
+        raise StepError(f"unknown model format '{format}'", f"formats: {', '.join(FORMATS)}")
+    return Model(format=format, path=path, signature=readers[format](path))
+
+
+def _shape(axes: Iterable[int | str | None]) -> tuple[int | str, ...]:
+    """Axes with a name for each free one (None, negative or empty)."""
+    return tuple(
+        axis if axis or axis == 0 else ("batch" if at == 0 else f"dim_{at}")
+        for at, axis in enumerate(None if isinstance(a, int) and a < 0 else a for a in axes)
+    )
+
+
+def _onnx(path: Path) -> Signature:
+    import onnx
+
+    try:
+        graph = onnx.load(str(path), load_external_data=False).graph
+    except Exception as error:
+        raise StepError(f"{path.name} is no readable ONNX model: {error}") from error
+    constants = {tensor.name for tensor in graph.initializer}
+    constants |= {tensor.values.name for tensor in graph.sparse_initializer}
+
+    def spec(value: Any) -> TensorSpec:
+        kind = value.type.WhichOneof("value")
+        if kind != "tensor_type":
+            raise StepError(
+                f"'{value.name}' of {path.name} is of type {kind}, expected a tensor",
+                "export it with tensor outputs (scikit-learn: options={'zipmap': False})",
+            )
+        tensor = value.type.tensor_type
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+        axes = [axis.dim_param or axis.dim_value or None for axis in tensor.shape.dim]
+        return TensorSpec(
+            name=value.name,
+            dtype="str" if dtype == "object" else dtype,
+            shape=_shape(axes) if tensor.HasField("shape") else UNKNOWN_RANK,
+        )
+
+    return Signature(
+        inputs=tuple(spec(value) for value in graph.input if value.name not in constants),
+        outputs=tuple(spec(value) for value in graph.output),
+    )
+
+
+def tflite_tensors(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any], str | None]:
+    """Details of inputs and of outputs by name, and the signature they come from.
+
+    Names are those of the signature where the file has one, else those of the tensors.
+    """
+    signatures = interpreter.get_signature_list()
+    if not signatures:
+        tensors = (interpreter.get_input_details(), interpreter.get_output_details())
+        inputs, outputs = ({detail["name"]: detail for detail in side} for side in tensors)
+        return inputs, outputs, None
+    key = choose_signature(signatures)
+    runner = interpreter.get_signature_runner(key)
+    inputs, outputs = (
+        {name: details[name] for name in sorted(details, key=natural_key)}
+        for details in (runner.get_input_details(), runner.get_output_details())
+    )
+    return inputs, outputs, key
+
+
+def _tflite(path: Path) -> Signature:
+    from ai_edge_litert.interpreter import Interpreter
+
+    def spec(name: str, detail: dict[str, Any]) -> TensorSpec:
+        quantization = detail["quantization_parameters"]
+        affine = len(quantization["scales"]) == 1 and detail["dtype"].__name__.startswith(
+            ("int", "uint")
+        )
+        return TensorSpec(
+            name=name,
+            dtype={"bytes_": "str", "object_": "str"}.get(
+                detail["dtype"].__name__, detail["dtype"].__name__
+            ),
+            shape=_shape(map(int, detail["shape_signature"])),
+            scale=float(quantization["scales"][0]) if affine else None,
+            zero_point=int(quantization["zero_points"][0]) if affine else None,
+        )
+
+    try:
+        interpreter = Interpreter(model_path=str(path), num_threads=1)
+    except Exception as error:
+        raise StepError(f"LiteRT cannot read {path.name}: {error}") from error
+    inputs, outputs, _ = tflite_tensors(interpreter)
+    return Signature(
+        inputs=tuple(spec(*item) for item in inputs.items()),
+        outputs=tuple(spec(*item) for item in outputs.items()),
+    )
+
+
+def _dtype_name(dtype: Any) -> str:
+    name = str(getattr(dtype, "name", dtype))
+    return "str" if name == "string" else name
+
+
+def _tensorflow_spec(name: str, tensor: Any) -> TensorSpec:
+    rank = getattr(tensor.shape, "rank", 0)
+    axes = UNKNOWN_RANK if rank is None else tuple(tensor.shape)
+    return TensorSpec(name=name, dtype=_dtype_name(tensor.dtype), shape=_shape(axes))
+
+
+def _saved_model(path: Path) -> Signature:
+    serving = load_saved_model(path)
+    return Signature(
+        inputs=tuple(_tensorflow_spec(*item) for item in serving.inputs.items()),
+        outputs=tuple(_tensorflow_spec(*item) for item in serving.outputs.items()),
+    )
+
+
+def _keras(path: Path) -> Signature:
+    return keras_signature(load_keras(path))
+
+
+def keras_signature(model: Any) -> Signature:
+    """The signature of a loaded Keras 3 or tf_keras model.
+
+    Inputs are named by their tensors, as an export names them; outputs by the key of a dict
+    output, else by the layer that gives them. Raises StepError for a model without fixed inputs.
+    """
+    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
+    if not inputs or not outputs:
+        raise StepError(
+            f"Keras model '{model.name}' does not say its inputs",
+            "build it with keras.Input, as Functional or Sequential, and save it again",
+        )
+    structure = getattr(model, "_outputs_struct", None) or getattr(model, "_nested_outputs", None)
+    layers = getattr(model, "output_names", None) or [model.layers[-1].name]
+    names = sorted(structure) if isinstance(structure, dict) else list(layers)
+    if len(set(names)) != len(outputs):
+        names = [f"output_{at}" for at in range(len(outputs))]
+    return Signature(
+        inputs=tuple(_tensorflow_spec(tensor.name, tensor) for tensor in inputs),
+        outputs=tuple(map(_tensorflow_spec, names, outputs)),
+    )
