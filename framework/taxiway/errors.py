@@ -74,7 +74,10 @@ class Interrupted(TaxiwayError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake in a recipe: `file:line:column: message`, the line itself, and a hint."""
+    """One mistake in a recipe: `file:line:column: message`, the line itself, and a hint.
+
+    refused: not a slip but something a recipe must not do; the command then exits with 5.
+    """
 
     message: str
     file: str | None = None
@@ -82,6 +85,7 @@ class Problem:
     column: int | None = None
     excerpt: str | None = None
     hint: str | None = None
+    refused: bool = False
 
     def render(self) -> str:
         where = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
@@ -94,11 +98,9 @@ class Problem:
 class RecipeError(TaxiwayError):
     """A recipe is wrong: every mistake at once, in the order of the files."""
 
-    exit_code = 2
-
-    def __init__(self, problems: Iterable[Problem], exit_code: int = 2) -> None:
+    def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = list(dict.fromkeys(problems))
-        self.exit_code = exit_code
+        self.exit_code = 5 if any(problem.refused for problem in self.problems) else 2
         super().__init__("; ".join(problem.message for problem in self.problems))
 
     def render(self) -> str:

@@ -31,7 +31,8 @@ class Context:
     source: the model the recipe started from (the baseline), for steps after `source`.
     data: the recipe's dataset; a step reads only what its `reads` declared.
     figures: what `evaluate` measured and what the gates said, for `deploy`.
-    recipe: the composed recipe as it may be written down: no value that came from the environment.
+    recipe: for `deploy`, what may be said of the recipe: `name`, `description`, and `steps` (each with
+    `name`, `plugin`, `options`); it holds no value that came from the environment.
     """
 
     workdir: Path
@@ -51,6 +52,8 @@ class Step:
     machine_dependent: the result depends on the CPU, which then enters the cache key.
     implementations: input format -> `module:Class`, for a plugin that works on several formats.
     not_in_key: options that do not change the result, such as gates or output names.
+    seeded: the result depends on `context.seed`, which then enters the cache key.
+    needs: which earlier results the step gets, and depends on: `model`, `source`, `evaluation`.
     """
 
     section: ClassVar[str]
@@ -61,6 +64,8 @@ class Step:
     machine_dependent: ClassVar[bool] = False
     implementations: ClassVar[Mapping[Format, str]] = {}
     not_in_key: ClassVar[frozenset[str]] = frozenset()
+    seeded: ClassVar[bool] = False
+    needs: ClassVar[frozenset[str]] = frozenset({"model"})
 
     def reads(self, options: Any) -> tuple[Selection, ...]:
         """The parts of the dataset that this step reads with these options."""
@@ -117,6 +122,7 @@ class Evaluate(Step):
 
     section = "evaluate"
     not_in_key = frozenset({"gates"})
+    needs = frozenset({"model", "source"})
 
     def run(self, model: Model, options: Any, context: Context) -> dict[str, Any]:
         raise NotImplementedError
@@ -126,6 +132,7 @@ class Deploy(Step):
     """Writes and verifies a deployable folder in `context.workdir`."""
 
     section = "deploy"
+    needs = frozenset({"model", "evaluation"})
 
     def run(self, model: Model, options: Any, context: Context) -> None:
         raise NotImplementedError

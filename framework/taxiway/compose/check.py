@@ -1,0 +1,168 @@
+"""From a recipe's name to a checked Recipe: compose, resolve, validate, and report all mistakes at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from jsonschema import Draft202012Validator
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from taxiway.compose import document, engine, overrides, schema
+from taxiway.compose.assets import config_folders, config_groups, find_recipe
+from taxiway.compose.defaults import check_defaults
+from taxiway.compose.explain import Mistake, explain
+from taxiway.compose.inputs import absolute_inputs
+from taxiway.compose.locate import Locator
+from taxiway.compose.recipe import Recipe, convert, sections_of
+from taxiway.compose.recipe_config import RecipeConfig
+from taxiway.compose.resolve import Resolved, public, resolve, secrets
+from taxiway.errors import Problem, RecipeError
+from taxiway.plugins import registry
+
+
+def compose_checked(
+    name: Path, texts: Sequence[str], config_dirs: tuple[Path, ...], allowed: tuple[Path, ...]
+) -> Recipe:
+    """The checked recipe. Raises RecipeError with every mistake found."""
+    file = find_recipe(str(name))
+    folders = config_folders(file, config_dirs)
+    groups = config_groups(folders)
+    problems: list[Problem] = []
+    recipe_document = _try(problems, lambda: document.read(file))
+    parsed = _try(problems, lambda: overrides.parse(texts, groups))
+    if recipe_document is not None:
+        broken = list(check_defaults(recipe_document, groups))
+        problems += broken
+        if broken or parsed is None:
+            problems += check_as_written(recipe_document)
+    if problems or recipe_document is None or parsed is None:
+        raise RecipeError(_ordered(problems))
+    with engine.engine((file.parent, *folders)) as hydra:
+        config, locator = _compose(hydra, file, parsed, recipe_document)
+        config.pop("hydra")
+        values = resolve(config)
+        shown = public(config)
+        hidden = secrets(config)
+    problems = _validate(values, shown, locator)
+    if problems:
+        raise RecipeError(_ordered(problems))
+    options = absolute_inputs(values.data, shown, file.parent, allowed, locator)
+    common = {key: options[key] for key in RecipeConfig.__struct_fields__ if key in options}
+    recipe = Recipe(file, options, shown, hidden, locator, convert(common, (), RecipeConfig, locator))
+    _typed(recipe)
+    return recipe
+
+
+def _try(problems: list[Problem], work: Any) -> Any:
+    try:
+        return work()
+    except RecipeError as error:
+        problems += error.problems
+        return None
+
+
+def _compose(
+    hydra: Any, file: Path, parsed: overrides.Overrides, recipe_document: document.Document
+) -> tuple[DictConfig, Locator]:
+    try:
+        config = engine.compose(hydra, file, parsed.hydra)
+        merged = engine.sources(hydra, file, parsed.hydra)
+    except MissingConfigException as error:
+        raise RecipeError([_missing_config(error, recipe_document)]) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise RecipeError([_composition(error, parsed, recipe_document)]) from error
+    documents = []
+    for config_path, package in merged:
+        path = _file_of(config_path)
+        if path is not None:
+            documents.append((recipe_document if path == file else document.read(path), package))
+    return config, Locator(parsed, tuple(documents))
+
+
+def _file_of(config_path: str) -> Path | None:
+    for folder in engine.FolderSearchPath.folders:
+        path = folder / f"{config_path}.yaml"
+        if path.is_file():
+            return path
+    return None
+
+
+def _missing_config(error: MissingConfigException, recipe: document.Document) -> Problem:
+    wanted = error.missing_cfg_file or "?"
+    near = get_close_matches(str(wanted).rsplit("/", 1)[-1], error.options or [], n=1)
+    hint = f"did you mean '{near[0]}'?" if near else None
+    place = recipe.find(("defaults",))
+    message = f"no config '{wanted}'"
+    return place.problem(message, hint) if place else Problem(message, recipe.label, hint=hint)
+
+
+def _composition(error: Exception, parsed: overrides.Overrides, recipe: document.Document) -> Problem:
+    """A Hydra or OmegaConf complaint, at the override that it is about where it names one."""
+    text = str(error).split("\n")[0]
+    for index, (typed, override) in enumerate(zip(parsed.texts, parsed.parsed, strict=True)):
+        if f"'{override.key_or_group}" in text or override.input_line == typed and typed in text:
+            hint = None
+            if override.is_delete():
+                hint = "`taxiway show RECIPE` prints what there is"
+            return overrides.place(typed, index).problem(text, hint)
+    cause = error.__cause__
+    detail = f": {str(cause).splitlines()[0]}" if cause and str(cause) else ""
+    return Problem(f"the recipe cannot be composed: {text}{detail}", recipe.label, 1, 1)
+
+
+def _validate(values: Resolved, shown: Any, locator: Locator) -> list[Problem]:
+    problems = []
+    for path in values.missing:
+        name = ".".join(map(str, path))
+        hint = f"set it in the recipe, or on the command line: {name}=..."
+        problems.append(locator.problem(path, f"{name} has no value", hint))
+    for path, reason in values.failed:
+        problems.append(locator.problem(path, f"{'.'.join(map(str, path))}: {reason}", _environment_hint(reason)))
+    unknown = {tuple(map(str, path)) for path in (*values.missing, *(path for path, _ in values.failed))}
+    for mistake in _mistakes(values.data, schema.load_resolved(registry()), shown):
+        if tuple(map(str, mistake.path)) not in unknown:
+            problems.append(_locate(mistake, locator))
+    return problems
+
+
+def _environment_hint(reason: str) -> str | None:
+    match = re.search(r"Environment variable '(\w+)' not found", reason)
+    return f"export {match[1]}=..." if match else None
+
+
+def _mistakes(data: Any, body: Mapping[str, Any], shown: Any) -> Iterator[Mistake]:
+    for error in Draft202012Validator(body).iter_errors(data):
+        yield from explain(error, shown)
+
+
+def _locate(mistake: Mistake, locator: Locator) -> Problem:
+    return locator.problem(mistake.path, mistake.message, mistake.hint, mistake.at_value)
+
+
+def _typed(recipe: Recipe) -> None:
+    problems: list[Problem] = []
+    for path in sections_of(recipe):
+        _try(problems, lambda path=path: recipe.typed(path))
+    if problems:
+        raise RecipeError(_ordered(problems))
+
+
+def check_as_written(recipe: document.Document) -> list[Problem]:
+    """The mistakes in a file before composition, by `recipe.schema.json`'s rules for its own keys."""
+    from yaml import SafeLoader, load
+
+    data = load(recipe.text, Loader=SafeLoader)  # noqa: S506  the safe loader, after the limits
+    body = schema.recipe(registry(), {})
+    body["properties"]["defaults"] = {}
+    locator = Locator(overrides.parse((), {}), ((recipe, ()),))
+    return _ordered([_locate(mistake, locator) for mistake in _mistakes(data, body, data)])
+
+
+def _ordered(problems: list[Problem]) -> list[Problem]:
+    return sorted(dict.fromkeys(problems), key=lambda p: (p.file or "", p.line or 0, p.column or 0))

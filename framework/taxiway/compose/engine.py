@@ -1,0 +1,105 @@
+"""Hydra as an engine, through its public plugin types: every YAML file it merges passes `document.read` first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra import initialize
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+
+from taxiway.compose import document
+
+SCHEME = "taxiway"
+QUIET = ["hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null"]
+
+
+class CheckedSource(ConfigSource):
+    """A folder of config files, each read through the limits and refusals of `document.read`."""
+
+    @staticmethod
+    def scheme() -> str:
+        return SCHEME
+
+    def _file(self, config_path: str) -> Path:
+        return Path(self.path) / self._normalize_file_name(config_path)
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        file = self._file(config_path)
+        if not file.exists():
+            raise ConfigLoadError(f"Config not found: {file}")
+        text = document.read(file).text
+        return ConfigResult(
+            provider=self.provider,
+            path=self.full_path(),
+            config=OmegaConf.create(text),
+            header=self._get_header_dict(text[:512]),
+        )
+
+    def available(self) -> bool:
+        return Path(self.path).is_dir()
+
+    def is_group(self, config_path: str) -> bool:
+        return (Path(self.path) / config_path).is_dir()
+
+    def is_config(self, config_path: str) -> bool:
+        return self._file(config_path).is_file()
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        found: list[str] = []
+        for entry in (Path(self.path) / config_path).iterdir():
+            self._list_add_result(
+                files=found,
+                file_path=str(Path(config_path) / entry.name),
+                file_name=entry.name,
+                results_filter=results_filter,
+            )
+        return sorted(set(found))
+
+
+class FolderSearchPath(SearchPathPlugin):
+    """Puts the folders of the running composition on Hydra's search path."""
+
+    folders: tuple[Path, ...] = ()
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in self.folders:
+            search_path.append(f"{SCHEME} {folder.name}", f"{SCHEME}://{folder}")
+
+
+@contextmanager
+def engine(folders: Sequence[Path]) -> Iterator[Any]:
+    """Hydra with these folders to search, the recipe's own first."""
+    FolderSearchPath.folders = tuple(folders)
+    Plugins.instance().register(CheckedSource)
+    Plugins.instance().register(FolderSearchPath)
+    with initialize(config_path=None, job_name="taxiway", version_base="1.3"):
+        yield GlobalHydra.instance().hydra
+
+
+def compose(hydra: Any, recipe: Path, overrides: Sequence[str]) -> DictConfig:
+    """The composed recipe with its `hydra` node. Hydra's own exceptions pass through."""
+    from hydra import compose as hydra_compose
+
+    return hydra_compose(recipe.stem, [*QUIET, *overrides], return_hydra_config=True)
+
+
+def sources(hydra: Any, recipe: Path, overrides: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """(config path, package) of each file that was merged, in merge order."""
+    from hydra.types import RunMode
+
+    loader = hydra.config_loader
+    merged = loader.compute_defaults_list(recipe.stem, [*QUIET, *overrides], RunMode.RUN).defaults
+    return [
+        (default.config_path, tuple(default.package.split(".")) if default.package else ())
+        for default in merged
+        if default.config_path and not default.config_path.startswith(("hydra/", "_dummy"))
+    ]

@@ -1,0 +1,128 @@
+"""Overrides from the command line, in Hydra's grammar, checked one by one before Hydra merges them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import product
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import OverrideParseException
+
+from taxiway.compose.document import Place
+from taxiway.errors import Problem, RecipeError
+
+LABEL = "<command line>"
+
+
+def place(text: str, index: int, column: int = 1) -> Place:
+    """Where override number `index` (from 0) stands: its number takes the place of a line."""
+    return Place(LABEL, index + 1, column, text)
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """Checked overrides: `texts` as typed, and `hydra` in the form that Hydra merges.
+
+    A value override is passed on as `++key=value`, so that an option which the group file leaves out
+    needs no `+`; the schema then finds a wrong key and names the nearest right one.
+    """
+
+    texts: tuple[str, ...]
+    parsed: tuple[Override, ...]
+    groups: frozenset[str]
+
+    @property
+    def hydra(self) -> list[str]:
+        return [self._forced(text, o) for text, o in zip(self.texts, self.parsed, strict=True)]
+
+    def _forced(self, text: str, override: Override) -> str:
+        plain = not (override.is_delete() or override.is_add() or override.is_force_add())
+        if plain and override.get_key_element() and override.key_or_group not in self.groups:
+            return f"++{text}"
+        return text
+
+    def find(self, path: Sequence[object], value: bool = False) -> Place | None:
+        """The last override that wrote `path`, or a mapping around it."""
+        dotted = ".".join(map(str, path))
+        pairs = list(enumerate(zip(self.texts, self.parsed, strict=True)))
+        for index, (text, override) in reversed(pairs):
+            key = override.package or override.key_or_group
+            inside = dotted.startswith(f"{key}.") and isinstance(override.value(), dict)
+            if override.key_or_group not in self.groups and (dotted == key or inside):
+                return place(text, index, text.find("=") + 2 if value and "=" in text else 1)
+        return None
+
+    def points(self, params: Mapping[str, object]) -> list[tuple[str, ...]]:
+        """The points of a sweep in the order of Hydra's basic sweeper; `params` is `hydra.sweeper.params`."""
+        texts = [*(f"{key}={value}" for key, value in params.items()), *self.texts]
+        axes: dict[str, list[str]] = {}
+        for override in OverridesParser.create().parse_overrides(texts):
+            key = override.get_key_element()
+            if override.is_sweep_override():
+                axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            else:
+                axes[key] = [f"{key}={override.get_value_element_as_str()}"]
+        return list(product(*axes.values()))
+
+
+def parse(texts: Sequence[str], groups: Mapping[str, Mapping[str, Path]], sweep: bool = False) -> Overrides:
+    """Check each override by itself.
+
+    Raises RecipeError with all of them that do not parse, choose an option that does not exist,
+    set what only Taxiway may set, or sweep outside a sweep.
+    """
+    parser, parsed, problems = OverridesParser.create(), [], []
+    names = frozenset(groups) | {"hydra/launcher", "hydra/sweeper"}
+    for index, text in enumerate(texts):
+        try:
+            override = parser.parse_override(text)
+        except OverrideParseException as error:
+            reason = str(error).split("\n")[0]
+            hint = "write key=value, group=option, ~key or +key=value; quote spaces: 'key=\"2 ms\"'"
+            problems.append(place(text, index).problem(f"not an override: {reason}", hint))
+            continue
+        problems += _check(override, text, index, groups, sweep)
+        parsed.append(override)
+    if problems:
+        raise RecipeError(problems)
+    return Overrides(tuple(texts), tuple(parsed), names)
+
+
+def _check(
+    override: Override, text: str, index: int, groups: Mapping[str, Mapping[str, Path]], sweep: bool
+) -> Iterator[Problem]:
+    key, at = override.key_or_group, place(text, index)
+    allowed = key.startswith(("hydra.sweeper.params", "hydra.launcher.")) or key in (
+        "hydra/launcher",
+        "hydra/sweeper",
+    )
+    if "_target_" in text or (key.split(".")[0].split("/")[0] == "hydra" and not allowed):
+        hint = "--config-dir adds config groups" if "searchpath" in key else None
+        yield at.problem(f"'{key}' may not be set", hint, refused=True)
+        return
+    if override.is_sweep_override() and not sweep:
+        hint = f"add --multirun to sweep, or quote one value: '{key}=\"a,b\"'"
+        yield at.problem(f"'{text}' names several values", hint)
+        return
+    if key in groups and not override.is_delete():
+        values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+        for value in values:
+            for option in value if isinstance(value, list) else [value]:
+                if option is None or isinstance(option, dict):
+                    continue
+                if ".." in str(option) or "://" in str(option) or str(option).startswith("/"):
+                    yield at.problem(f"'{option}' reads outside the config folders", refused=True)
+                elif str(option) not in groups[key]:
+                    yield place(text, index, text.find("=") + 2).problem(
+                        f"no {key} '{option}'", nearest(str(option), groups[key])
+                    )
+
+
+def nearest(name: str, known: Mapping[str, object] | Sequence[str]) -> str:
+    """A hint: the nearest valid name, or all of them."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(known) or 'none'}"

@@ -1,0 +1,105 @@
+"""A recipe, composed and checked: what the planner, the commands and the Python API work with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from taxiway.compose.locate import Locator
+from taxiway.compose.recipe_config import RecipeConfig
+from taxiway.errors import RecipeError
+from taxiway.plugins import SECTIONS, Config, registry
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One composed recipe.
+
+    options: resolved, input paths absolute; this is what steps get. It may hold secrets.
+    public: the same with environment values left as `${oc.env:NAME}`; only this is written down.
+    secrets: environment value -> the name that stands for it in all output.
+    """
+
+    file: Path
+    options: Mapping[str, Any]
+    public: Mapping[str, Any]
+    secrets: Mapping[str, str]
+    locator: Locator
+    common: RecipeConfig
+
+    @property
+    def name(self) -> str:
+        return self.common.name
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        return self.locator.overrides.texts
+
+    def section(self, section: str) -> Mapping[str, Any] | None:
+        """The options of a section as plain data; None where the recipe has none."""
+        value: Mapping[str, Any] | None = self.options.get(section)
+        return value
+
+    def typed(self, path: Sequence[str]) -> Config:
+        """The options at `path`, such as `("optimize", "quantize_static")`, as the plugin's Config.
+
+        Raises RecipeError, at the line, where a rule over several options is broken.
+        """
+        value: Any = self.options
+        for part in path:
+            value = value[part]
+        return convert(value, path, registry().get(path[0], value["type"]).step.Config, self.locator)
+
+    def scrub(self, text: str) -> str:
+        """`text` with each environment value that the recipe read replaced by its name."""
+        for value, name in self.secrets.items():
+            text = text.replace(value, name)
+        return text
+
+
+def convert(value: Mapping[str, Any], path: Sequence[str], kind: type[Any], locator: Locator) -> Any:
+    """Plain options to a typed Config; RecipeError at the line of the option that is wrong."""
+    tagged = kind.__struct_config__.tag_field is not None
+    plain = {key: item for key, item in value.items() if tagged or key != "type"}
+    try:
+        return msgspec.convert(plain, kind)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at `$")
+        inner = [part for part in where.rstrip("`").replace("[...]", "").split(".") if part]
+        full = (*path, *inner)
+        raise RecipeError(
+            [locator.problem(full, f"{'.'.join(full)}: {message}", at_value=False)]
+        ) from error
+
+
+def load(
+    name: str | Path,
+    overrides: Sequence[str] = (),
+    config_dirs: Sequence[Path] = (),
+    allowed: Sequence[Path] = (),
+) -> Recipe:
+    """Compose and check a recipe.
+
+    name: a shipped recipe's name, or a path. overrides: Hydra's grammar. config_dirs: more config
+    groups. allowed: folders, besides the recipe's own, that its input paths may lead to.
+    Raises RecipeError with every mistake found, each at its file and line.
+    """
+    from taxiway.compose.check import compose_checked
+
+    return compose_checked(Path(name), overrides, tuple(config_dirs), tuple(allowed))
+
+
+def sections_of(recipe: Recipe) -> list[tuple[str, ...]]:
+    """The paths of all plugin options in a recipe, in the order of the sections."""
+    paths: list[tuple[str, ...]] = []
+    for section in SECTIONS:
+        value = recipe.section(section)
+        if section == "optimize":
+            paths += [(section, name) for name in value or {}]
+        elif value:
+            paths.append((section,))
+    return paths

@@ -1,0 +1,74 @@
+"""The run folder: `runs/NAME/TIME/` with the artifact, the bundle, the report, the log and the recipe as it ran."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taxiway.errors import SafetyError, StepError
+from taxiway.execute.result import RunResult
+from taxiway.execute.store import Entry
+
+if TYPE_CHECKING:
+    from taxiway.execute.plan import Plan
+
+
+class RunFolder:
+    """A new folder for one run; each thing appears in it whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, output: Path, name: str) -> RunFolder:
+        """`output/name/TIME`. Raises SafetyError where a folder of it is a link, StepError where the disk refuses."""
+        for folder in (output, output / name):
+            if folder.is_symlink():
+                raise SafetyError(f"the output folder {folder} is a link", "name the folder itself: --output DIR")
+        stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+        try:
+            (output / name).mkdir(parents=True, exist_ok=True)
+            for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
+                path = output / name / f"{stamp}{suffix}"
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    continue
+                return cls(path)
+        except OSError as error:
+            raise StepError(f"{output / name}: {error.strerror}", "choose another folder: --output DIR") from error
+        raise StepError(f"{output / name} has too many runs of {stamp}")
+
+    def keep_artifact(self, model: Path, name: str) -> Path:
+        """A copy of the resulting model, as `NAME.tflite`, `NAME.onnx` or the folder `NAME`."""
+        return self._keep(model, self.path / f"{name}{model.suffix if model.is_file() else ''}")
+
+    def keep_bundle(self, entry: Entry | None) -> Path | None:
+        return self._keep(entry.files, self.path / "bundle") if entry else None
+
+    def _keep(self, source: Path, target: Path) -> Path:
+        with tempfile.TemporaryDirectory(prefix=".", dir=self.path) as scratch:
+            copy = Path(scratch) / "copy"
+            if source.is_dir():
+                shutil.copytree(source, copy)
+            else:
+                shutil.copyfile(source, copy)
+            copy.replace(target)
+        return target
+
+    def write(self, name: str, content: bytes) -> Path:
+        """Write one file by rename."""
+        target = self.path / name
+        scratch = self.path / f".{name}"
+        scratch.write_bytes(content)
+        return scratch.replace(target)
+
+    def finish(self, result: RunResult, plan: Plan) -> None:
+        """Write the composed recipe and the report."""
+        recipe = json.dumps(plan.recipe.public, indent=2) + "\n"
+        self.write("recipe.json", plan.recipe.scrub(recipe).encode())
+        self.write("report.json", plan.recipe.scrub(result.to_json().decode()).encode())

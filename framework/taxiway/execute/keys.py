@@ -1,0 +1,114 @@
+"""A step's cache key: everything that its result depends on, and nothing else.
+
+Each part is kept by name, so that `plan` and `run --locked` can say which of them changed.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from taxiway.execute.digest import digest_json, digest_path
+from taxiway.plugins import Config, Plugin, Step
+
+SCHEMA = 1
+"""Raised when the layout of the store or the meaning of a key part changes."""
+
+
+def key_of(parts: Mapping[str, Any]) -> str:
+    """64 hex digits."""
+    return digest_json({"schema": SCHEMA, **parts}).removeprefix("sha256:")
+
+
+def parts_of(
+    plugin: Plugin,
+    step: Step,
+    options: Config,
+    input_fields: Sequence[tuple[str, ...]],
+    inputs: Mapping[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """The parts of one step's key.
+
+    An input path is replaced by the digest of its content. `inputs`: keys of the steps whose results
+    are used, and fingerprints of the data that is read.
+    """
+    plain: dict[str, Any] = msgspec.to_builtins(options)
+    for field in step.not_in_key:
+        plain.pop(field, None)
+    for path in input_fields:
+        _replace_by_digest(plain, path)
+    parts: dict[str, Any] = {
+        "plugin": f"{plugin.section}.{plugin.name}",
+        "implementation": f"{type(step).__module__}:{type(step).__qualname__}",
+        "revision": step.revision,
+        "options": plain,
+        "libraries": libraries(plugin, step),
+        "inputs": dict(inputs),
+    }
+    if step.seeded:
+        parts["seed"] = seed
+    if step.machine_dependent:
+        parts["machine"] = machine()
+    return parts
+
+
+def libraries(plugin: Plugin, step: Step) -> dict[str, str]:
+    """The versions of the distributions that a step's result depends on."""
+    names = list(step.libraries)
+    if not plugin.builtin and plugin.entry.dist:
+        names.append(plugin.entry.dist.name)
+    return {name: _version(name) for name in sorted(names)}
+
+
+@cache
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+@cache
+def machine() -> str:
+    """The CPU that figures were measured on, such as `x86_64 Intel(R) Xeon(R)`."""
+    model = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return f"{platform.machine()} {model}".strip()
+
+
+def _replace_by_digest(options: dict[str, Any], path: Sequence[str]) -> None:
+    for part in path[:-1]:
+        options = options.get(part) or {}
+    if isinstance(options.get(path[-1]), str):
+        options[path[-1]] = digest_path(Path(options[path[-1]]))
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """What differs between two mappings, one `name: old -> new` per line."""
+    lines = []
+    for name in sorted({*before, *after}):
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            lines += changes(old, new, f"{prefix}{name}.")
+        elif old != new:
+            lines.append(f"{prefix}{name}: {_short(old)} -> {_short(new)}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else str(value)
+    text = text.removeprefix("sha256:")
+    hexadecimal = len(text) == 64 and all(c in "0123456789abcdef" for c in text)
+    return text[:12] if hexadecimal else text

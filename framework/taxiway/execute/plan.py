@@ -1,0 +1,203 @@
+"""A plan: the recipe's steps in order, each with its key, before anything heavy is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from taxiway.compose.inputs import input_fields
+from taxiway.compose.recipe import Recipe
+from taxiway.errors import PluginError, Problem, RecipeError, TaxiwayError
+from taxiway.execute.keys import key_of, parts_of
+from taxiway.execute.route import NoRoute, as_problem, route
+from taxiway.model import Format
+from taxiway.plugins import Config, Dataset, Plugin, Selection, Step, registry
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step: what runs on which format, and its key.
+
+    name: unique in the plan, such as `optimize.quantize_static`. uses: role -> name of the step
+    whose result it gets (`model`, `source`, `evaluation`).
+    """
+
+    name: str
+    plugin: Plugin
+    options: Config
+    takes: Format | None
+    gives: Format | None
+    uses: Mapping[str, str]
+    parts: Mapping[str, Any]
+    key: str
+
+    @property
+    def section(self) -> str:
+        return self.plugin.section
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of one recipe, in the order they run."""
+
+    recipe: Recipe
+    steps: tuple[PlannedStep, ...]
+
+    def step(self, section: str) -> PlannedStep | None:
+        """The last step of a section."""
+        return next((step for step in reversed(self.steps) if step.section == section), None)
+
+    @property
+    def artifact(self) -> PlannedStep:
+        """The step whose model is the recipe's result."""
+        return next(step for step in reversed(self.steps) if step.gives is not None)
+
+    def public_parts(self, step: PlannedStep) -> Any:
+        """The parts of a step's key as they may be written down."""
+        text = msgspec.json.encode(step.parts).decode()
+        return msgspec.json.decode(self.recipe.scrub(text))
+
+
+def make_plan(recipe: Recipe) -> Plan:
+    """Order the steps by their formats and compute their keys.
+
+    Raises RecipeError, at the line, for an order that no format satisfies, a step without data, or
+    options that its implementation cannot honour.
+    """
+    return _Planner(recipe).plan()
+
+
+@dataclass
+class _Planner:
+    recipe: Recipe
+    steps: list[PlannedStep] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def plan(self) -> Plan:
+        source = self._plugin(("source",))
+        start: Format = source.step.produces  # type: ignore[attr-defined]
+        self._add("source", ("source",), source, None, start, {})
+        format = self._model_steps(start)
+        model = self.steps[-1].name
+        for section, uses in (
+            ("evaluate", {"model": model, "source": "source"}),
+            ("deploy", {"model": model, "source": "source", "evaluation": "evaluate"}),
+        ):
+            if self.recipe.section(section):
+                plugin = self._plugin((section,))
+                known = {step.name for step in self.steps}
+                uses = {role: name for role, name in uses.items() if name in known}
+                if format in plugin.accepts:
+                    self._add(section, (section,), plugin, format, None, uses)
+                else:
+                    self._wrong_format(section, plugin, format)
+        if self.problems:
+            raise RecipeError(self.problems)
+        return Plan(self.recipe, tuple(self.steps))
+
+    def _plugin(self, path: tuple[str, ...]) -> Plugin:
+        options: Any = self.recipe.options
+        for part in path:
+            options = options[part]
+        return registry().get(path[0], options["type"])
+
+    def _model_steps(self, start: Format) -> Format:
+        passes = {name: self._plugin(("optimize", name)) for name in self.recipe.section("optimize") or {}}
+        target = self._plugin(("convert",)).step.produces if self.recipe.section("convert") else None  # type: ignore[attr-defined]
+        try:
+            legs = route(registry(), start, target, passes)
+        except NoRoute as error:
+            path, message, hint = as_problem(error)
+            raise RecipeError([self.recipe.locator.problem(path, message, hint)]) from error
+        format = start
+        for leg in legs:
+            gives: Format = getattr(leg.plugin.step, "produces", leg.format)
+            uses = {"model": self.steps[-1].name, "source": "source"}
+            if leg.name is None:
+                name, path = f"convert.{leg.plugin.name}", ()
+            elif leg.name == "convert":
+                name, path = "convert", ("convert",)
+            else:
+                name, path = f"optimize.{leg.name}", ("optimize", leg.name)
+            self._add(name, path, leg.plugin, leg.format, gives, uses)
+            format = gives
+        return format
+
+    def _wrong_format(self, section: str, plugin: Plugin, format: Format) -> None:
+        fits = [name for name, other in registry().section(section).items() if format in other.accepts]
+        accepted = ", ".join(sorted(plugin.accepts))
+        message = f"{section} '{plugin.name}' takes {accepted}, but the recipe's result is {format}"
+        hint = f"{section}={fits[0]} fits" if fits else f"convert to one of {accepted}"
+        self.problems.append(self.recipe.locator.problem((section, "type"), message, hint))
+
+    def _add(
+        self,
+        name: str,
+        path: tuple[str, ...],
+        plugin: Plugin,
+        takes: Format | None,
+        gives: Format | None,
+        uses: Mapping[str, str],
+    ) -> None:
+        options = self.recipe.typed(path) if path else plugin.step.Config()
+        step: Step = plugin.implementation(takes)
+        where = path or (name.split(".")[0],)
+        try:
+            step.check(options)
+            inputs = self._inputs(step, options, uses)
+        except (ValueError, TaxiwayError) as error:
+            if isinstance(error, RecipeError | PluginError):
+                raise
+            hint = error.hint if isinstance(error, TaxiwayError) else None
+            self.problems.append(self.recipe.locator.problem(where, f"{name}: {error}", hint))
+            inputs = {}
+        parts = parts_of(
+            plugin, step, options, input_fields(plugin.step.Config), inputs, self.recipe.common.seed
+        )
+        self.steps.append(PlannedStep(name, plugin, options, takes, gives, uses, parts, key_of(parts)))
+
+    def _inputs(self, step: Step, options: Config, uses: Mapping[str, str]) -> dict[str, Any]:
+        keys = {planned.name: planned.key for planned in self.steps}
+        inputs: dict[str, Any] = {role: keys[name] for role, name in uses.items() if role in step.needs}
+        selections = step.reads(options)
+        if selections:
+            dataset = open_data(self.recipe)
+            if dataset is None:
+                raise ValueError("it reads samples, but the recipe has no data section; add `- data: npz`")
+            inputs["data"] = {_label(s): dataset.fingerprint(s) for s in selections}
+        if step.section == "deploy":
+            evaluate = self.recipe.section("evaluate") or {}
+            inputs["gates"] = evaluate.get("gates")
+            inputs["recipe"] = self._card()
+        return inputs
+
+    def _card(self) -> dict[str, Any]:
+        """What a bundle may say of its recipe."""
+        steps = [
+            {"name": step.name, "plugin": step.parts["plugin"], "options": step.parts["options"]}
+            for step in self.steps
+        ]
+        common = self.recipe.common
+        text = msgspec.json.encode({"name": common.name, "description": common.description, "steps": steps})
+        card: dict[str, Any] = msgspec.json.decode(self.recipe.scrub(text.decode()))
+        return card
+
+
+def _label(selection: Selection) -> str:
+    what = "inputs and labels" if selection.labels else "inputs"
+    count = "all" if selection.samples is None else f"first {selection.samples}"
+    return f"{selection.split} ({count}, {what})"
+
+
+def open_data(recipe: Recipe) -> Dataset | None:
+    """The recipe's dataset; None where it has no data section."""
+    if not recipe.section("data"):
+        return None
+    plugin = registry().get("data", recipe.options["data"]["type"])
+    dataset: Dataset = plugin.implementation(None).open(recipe.typed(("data",)), recipe.common.seed)
+    return dataset
+
+

@@ -1,0 +1,58 @@
+"""What a run gave: typed, and as the `report.json` that it leaves in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+Status = Literal["accepted", "not accepted", "no gates"]
+
+
+class StepResult(msgspec.Struct, frozen=True, kw_only=True):
+    """seconds: how long the step took when it ran. peak_memory: bytes of the worker, where known."""
+
+    name: str
+    plugin: str
+    key: str
+    cached: bool
+    seconds: float
+    peak_memory: int | None = None
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of one recipe.
+
+    status: `accepted` (all gates passed), `not accepted` (one failed; nothing was deployed), or
+    `no gates` (the recipe has none).
+    metrics: subject (`source`, `result`) -> metric -> value in seconds, bytes or fractions.
+    artifact: the resulting model. bundle: the deployed folder. folder: where all of it lies.
+    """
+
+    name: str
+    status: Status
+    folder: Path
+    seconds: float
+    steps: tuple[StepResult, ...]
+    metrics: dict[str, dict[str, Any]] = {}
+    samples: int | None = None
+    verdicts: tuple[dict[str, Any], ...] = ()
+    artifact: Path | None = None
+    artifact_digest: str | None = None
+    bundle: Path | None = None
+    overrides: tuple[str, ...] = ()
+
+    def to_json(self) -> bytes:
+        return msgspec.json.format(msgspec.json.encode(self, enc_hook=str), indent=2) + b"\n"
+
+    @classmethod
+    def read(cls, folder: Path) -> RunResult:
+        """The result that a run left in its folder."""
+        return msgspec.json.decode((folder / "report.json").read_bytes(), type=cls, dec_hook=_path)
+
+
+def _path(kind: type[Any], value: Any) -> Any:
+    if kind is Path or issubclass(kind, Path):
+        return Path(value)
+    raise NotImplementedError(kind)

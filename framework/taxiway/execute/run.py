@@ -1,0 +1,209 @@
+"""Run a plan: each step from the store or in the worker, gates before deploy, the results in a run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from taxiway.errors import GateError, Interrupted, TaxiwayError
+from taxiway.evaluate.gates import Verdict, judge
+from taxiway.execute import events
+from taxiway.execute.folder import RunFolder
+from taxiway.execute.limits import StepLimits
+from taxiway.execute.plan import Plan, PlannedStep
+from taxiway.execute.result import RunResult, Status, StepResult
+from taxiway.execute.store import Entry, Store
+from taxiway.execute.worker import Worker
+
+
+def run_plan(plan: Plan, store: Store, folder: RunFolder, observers: Sequence[events.Observer] = ()) -> RunResult:
+    """Run every step that is not in the store yet, judge the gates, deploy, and write the report.
+
+    Raises GateError (with `result`) where a gate failed, StepError where a step failed, and
+    Interrupted on Ctrl-C; finished steps stay in the store in every case.
+    """
+    log = events.EventLog(folder.path / "events.jsonl", plan.recipe.scrub)
+    try:
+        run = _Run(plan, store, folder, (log, *observers))
+        with _interruptible(run):
+            return run.go()
+    finally:
+        log.close()
+
+
+@contextmanager
+def _interruptible(run: _Run) -> Any:
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = len(run.results)
+        raise Interrupted(
+            f"interrupted; {done} of {len(run.plan.steps)} steps are finished and kept",
+            "run the same command again to go on from there",
+        ) from None
+
+
+@dataclass
+class _Run:
+    plan: Plan
+    store: Store
+    folder: RunFolder
+    observers: Sequence[events.Observer]
+    entries: dict[str, Entry] = field(default_factory=dict)
+    results: list[StepResult] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def go(self) -> RunResult:
+        recipe = self.plan.recipe
+        names = [step.name for step in self.plan.steps]
+        self._tell(events.RunStarted(name=recipe.name, folder=str(self.folder.path), steps=names))
+        limits = StepLimits.of(recipe.common.limits)
+        with Worker(limits, self.folder.path / "worker.log") as worker:
+            for step in self.plan.steps:
+                if step.section == "deploy" and not self._accepted():
+                    break
+                self._step(step, worker)
+                if step.section == "evaluate":
+                    self._judge(step)
+        return self._finish()
+
+    def _tell(self, event: events.Event) -> None:
+        for observer in self.observers:
+            observer(event)
+
+    def _step(self, step: PlannedStep, worker: Worker) -> None:
+        started = time.monotonic()
+        entry = self.store.get(step.key)
+        cached = entry is not None
+        if entry is None:
+            self._tell(events.StepStarted(step=step.name))
+            with self.store.owned(step.key):
+                entry = self.store.get(step.key)
+                cached = entry is not None
+                if entry is None:
+                    entry = self._work(step, worker)
+        self.entries[step.name] = entry
+        result = StepResult(
+            name=step.name,
+            plugin=f"{step.section}.{step.plugin.name}",
+            key=step.key,
+            cached=cached,
+            seconds=time.monotonic() - started if not cached else entry.record["seconds"],
+            peak_memory=entry.record.get("peak_memory"),
+        )
+        self.results.append(result)
+        self._tell(
+            events.StepFinished(
+                step=step.name,
+                key=step.key,
+                cached=cached,
+                seconds=result.seconds,
+                peak_memory=result.peak_memory,
+            )
+        )
+
+    def _work(self, step: PlannedStep, worker: Worker) -> Entry:
+        started = time.monotonic()
+
+        def progress(done: int, total: int | None, unit: str) -> None:
+            self._tell(events.StepProgress(step=step.name, done=done, total=total, unit=unit))
+
+        with self.store.workdir(step.key) as workdir:
+            try:
+                answer = worker.run(step.name, self._task(step, workdir), progress)
+            except TaxiwayError as error:
+                scrub = self.plan.recipe.scrub
+                error.message, error.args = scrub(error.message), (scrub(error.message),)
+                error.hint = scrub(error.hint) if error.hint else None
+                self._tell(events.StepFailed(step=step.name, message=error.message, hint=error.hint))
+                raise
+            record = {
+                **answer,
+                "step": step.name,
+                "recipe": self.plan.recipe.name,
+                "parts": self.plan.public_parts(step),
+                "seconds": time.monotonic() - started,
+                "created": time.time(),
+            }
+            return self.store.publish(step.key, workdir, record)
+
+    def _task(self, step: PlannedStep, workdir: Path) -> dict[str, Any]:
+        data = self.plan.recipe.section("data")
+        reads = "data" in step.parts["inputs"]
+        task: dict[str, Any] = {
+            "name": step.name,
+            "section": step.section,
+            "plugin": step.plugin.name,
+            "takes": step.takes,
+            "options": msgspec.to_builtins(step.options),
+            "workdir": str(workdir),
+            "seed": self.plan.recipe.common.seed,
+            "data": {"plugin": data["type"], "options": data} if data and reads else None,
+            "recipe": step.parts["inputs"].get("recipe"),
+        }
+        for role, name in step.uses.items():
+            entry = self.entries[name]
+            if role == "evaluation":
+                task["figures"] = self._figures(entry)
+            else:
+                task[role] = {"model": entry.record["model"], "root": str(entry.files)}
+        return task
+
+    def _figures(self, entry: Entry) -> dict[str, Any]:
+        return {**entry.record["figures"], "verdicts": [msgspec.to_builtins(v) for v in self.verdicts]}
+
+    def _judge(self, step: PlannedStep) -> None:
+        gates = getattr(step.options, "gates", None)
+        self.verdicts = judge(gates, self.entries[step.name].record["figures"]) if gates else []
+        plain = [msgspec.to_builtins(verdict) for verdict in self.verdicts]
+        self._tell(events.GatesJudged(passed=self._accepted(), verdicts=plain))
+
+    def _accepted(self) -> bool:
+        return all(verdict.passed for verdict in self.verdicts)
+
+    def _finish(self) -> RunResult:
+        figures: Mapping[str, Any] = {}
+        if "evaluate" in self.entries:
+            figures = self.entries["evaluate"].record["figures"]
+        status: Status = "not accepted"
+        if self._accepted():
+            status = "accepted" if self.verdicts else "no gates"
+        artifact = self.entries[self.plan.artifact.name]
+        model = artifact.record["model"]
+        result = RunResult(
+            name=self.plan.recipe.name,
+            status=status,
+            folder=self.folder.path,
+            seconds=time.monotonic() - self.started,
+            steps=tuple(self.results),
+            metrics=figures.get("subjects", {}),
+            samples=figures.get("n"),
+            verdicts=tuple(msgspec.to_builtins(verdict) for verdict in self.verdicts),
+            artifact=self.folder.keep_artifact(artifact.files / model["path"], self.plan.recipe.name),
+            artifact_digest=artifact.outputs.get(model["path"]),
+            bundle=self.folder.keep_bundle(self.entries.get("deploy")),
+            overrides=self.plan.recipe.overrides,
+        )
+        self.folder.finish(result, self.plan)
+        self._tell(events.RunFinished(status=status, seconds=result.seconds))
+        if status == "not accepted":
+            failed = [verdict for verdict in self.verdicts if not verdict.passed]
+            raise NotAccepted(result, failed)
+        return result
+
+
+class NotAccepted(GateError):
+    """A gate failed; `result` is the run as it stands, its artifact kept and marked not accepted."""
+
+    def __init__(self, result: RunResult, failed: Sequence[Verdict]) -> None:
+        self.result = result
+        reasons = "; ".join(verdict.reason for verdict in failed)
+        count = f"{len(failed)} gate{'s' if len(failed) != 1 else ''} failed"
+        super().__init__(f"{count}: {reasons}", "nothing was deployed; the artifact is kept for inspection")

@@ -1,0 +1,142 @@
+"""Content-addressed results: one folder per step key, published by one rename.
+
+    STORE/steps/ab/<key>/record.json    what the step was, and the digest of every file
+    STORE/steps/ab/<key>/files/         what it made
+
+A crash leaves either nothing or a whole entry. A hit is verified; a damaged entry is moved to
+STORE/quarantine and made again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from taxiway.errors import SafetyError, StepError
+from taxiway.execute.digest import digest_tree
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A published result: its record, and the folder of its files."""
+
+    key: str
+    record: dict[str, Any]
+    files: Path
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Relative path -> digest."""
+        outputs: dict[str, str] = self.record["outputs"]
+        return outputs
+
+
+class Store:
+    """Results by step key, below one root folder. Safe for several processes at once."""
+
+    def __init__(self, root: Path) -> None:
+        if root.is_symlink():
+            raise SafetyError(f"the store {root} is a link", "name the folder itself: --store DIR")
+        self.root = root
+        try:
+            for name in ("steps", "locks", "tmp"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StepError(
+                f"the store {root} cannot be used: {error.strerror}", "choose another: --store DIR"
+            ) from error
+
+    def folder(self, key: str) -> Path:
+        return self.root / "steps" / key[:2] / key
+
+    def has(self, key: str) -> bool:
+        """Whether there is an entry, without verifying it."""
+        return (self.folder(key) / "record.json").is_file()
+
+    def get(self, key: str) -> Entry | None:
+        """The verified entry; None where there is none, or where it was damaged (now in quarantine)."""
+        folder = self.folder(key)
+        if not folder.exists():
+            return None
+        try:
+            record = json.loads((folder / "record.json").read_bytes())
+            entry = Entry(key, record, folder / "files")
+            if digest_tree(entry.files) == entry.outputs:
+                return entry
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        self._quarantine(folder)
+        return None
+
+    def _quarantine(self, folder: Path) -> None:
+        (self.root / "quarantine").mkdir(exist_ok=True)
+        target = Path(tempfile.mkdtemp(prefix=f"{folder.name[:16]}-", dir=self.root / "quarantine"))
+        try:
+            folder.replace(target)
+        except FileNotFoundError:
+            target.rmdir()
+
+    @contextmanager
+    def owned(self, key: str) -> Iterator[None]:
+        """Only one process works on a key; the lock goes with its holder, however it ends."""
+        with FileLock(self.root / "locks" / key):
+            for left_behind in (self.root / "tmp").glob(f"{key}-*"):
+                shutil.rmtree(left_behind, ignore_errors=True)
+            yield
+
+    @contextmanager
+    def workdir(self, key: str) -> Iterator[Path]:
+        """An empty folder to work in, removed at the end unless it was published."""
+        folder = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=self.root / "tmp"))
+        try:
+            (folder / "files").mkdir()
+            yield folder / "files"
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, key: str, workdir: Path, record: dict[str, Any]) -> Entry:
+        """Make the work folder's files the entry of `key`. Raises StepError where the disk refuses."""
+        body = {**record, "key": key, "outputs": digest_tree(workdir)}
+        target = self.folder(key)
+        try:
+            for file in workdir.rglob("*"):
+                if file.is_file():
+                    _sync(file)
+            path = workdir.parent / "record.json"
+            path.write_text(json.dumps(body, indent=1, sort_keys=True))
+            _sync(path)
+            target.parent.mkdir(exist_ok=True)
+            workdir.parent.replace(target)
+            _sync(target.parent)
+        except OSError as error:
+            raise StepError(
+                f"the result cannot be stored in {self.root}: {error.strerror}",
+                "free some space, or `taxiway gc`; finished steps are kept",
+            ) from error
+        return Entry(key, body, target / "files")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def default_root() -> Path:
+    """TAXIWAY_STORE, or the user's cache folder."""
+    if os.environ.get("TAXIWAY_STORE"):
+        return Path(os.environ["TAXIWAY_STORE"]).absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("taxiway") / "store"

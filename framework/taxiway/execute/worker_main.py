@@ -1,0 +1,152 @@
+"""The worker process: reads a task a line, runs the step, answers on the pipe that was its standard output.
+
+    python -P -m taxiway.execute.worker_main MEMORY_LIMIT_IN_BYTES
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import random
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from taxiway.errors import StepError, TaxiwayError, WorkerError
+from taxiway.model import Model
+from taxiway.plugins import Context, Dataset, registry
+from taxiway.plugins.registry import missing_module
+
+
+def main() -> int:
+    """Serve tasks until the parent closes the pipe, or dies."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    _limit_memory(int(sys.argv[1]))
+    tasks: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_read, args=(tasks,), daemon=True).start()
+    while True:
+        _send(answers, _answer(tasks.get(), answers))
+
+
+def _read(tasks: queue.Queue[dict[str, Any]]) -> None:
+    """The end of the pipe means that the parent is gone: then nothing here may outlive it."""
+    for line in sys.stdin.buffer:
+        tasks.put(json.loads(line))
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _limit_memory(limit: int) -> None:
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _send(stream: IO[str], message: dict[str, Any]) -> None:
+    stream.write(json.dumps(message) + "\n")
+    stream.flush()
+
+
+def _answer(task: dict[str, Any], answers: IO[str]) -> dict[str, Any]:
+    last = [0.0]
+
+    def progress(done: int, total: int | None, unit: str) -> None:
+        now = time.monotonic()
+        if now - last[0] >= 0.1 or done == total:
+            last[0] = now
+            _send(answers, {"progress": [done, total, unit]})
+
+    _reset_peak()
+    try:
+        return {**perform(task, progress), "peak_memory": _peak()}
+    except TaxiwayError as error:
+        return error.to_dict()
+    except MemoryError as error:
+        return WorkerError(
+            f"{task['name']}: out of memory: {error or 'an allocation was refused'}",
+            "raise the limit: limits.memory='16 GiB', or use fewer or smaller samples",
+        ).to_dict()
+    except ImportError as error:
+        traceback.print_exc()
+        return missing_module(error).to_dict()
+    except BaseException as error:
+        traceback.print_exc()
+        first = (str(error).strip() or repr(error)).splitlines()[0]
+        return StepError(
+            f"{task['name']}: {type(error).__name__}: {first}",
+            "the whole message is in the worker's log",
+        ).to_dict()
+
+
+def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:
+    """Run one step: `{"model": ...}` where it made one, `{"figures": ...}` where it measured."""
+    _seed(task["seed"])
+    plugin = registry().get(task["section"], task["plugin"])
+    step = plugin.implementation(task["takes"])
+    options = msgspec.convert(task["options"], plugin.step.Config)
+    workdir = Path(task["workdir"])
+    context = Context(
+        workdir=workdir,
+        seed=task["seed"],
+        source=_model(task, "source"),
+        data=_dataset(task),
+        figures=task.get("figures") or {},
+        recipe=task.get("recipe") or {},
+        progress=progress,
+    )
+    model = _model(task, "model")
+    result = step.run(options, context) if model is None else step.run(model, options, context)
+    if isinstance(result, Model):
+        return {"model": result.to_dict(workdir)}
+    return {"figures": result}
+
+
+def _model(task: dict[str, Any], role: str) -> Model | None:
+    given = task.get(role)
+    return Model.from_dict(given["model"], Path(given["root"])) if given else None
+
+
+def _dataset(task: dict[str, Any]) -> Dataset | None:
+    given = task.get("data")
+    if not given:
+        return None
+    plugin = registry().get("data", given["plugin"])
+    options = msgspec.convert(given["options"], plugin.step.Config)
+    dataset: Dataset = plugin.implementation(None).open(options, task["seed"])
+    return dataset
+
+
+def _seed(seed: int) -> None:
+    import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+def _reset_peak() -> None:
+    """Linux: writing 5 resets the peak that VmHWM shows (proc(5), /proc/pid/clear_refs)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak() -> int | None:
+    """Bytes of memory at the peak since `_reset_peak`; None where the system does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
