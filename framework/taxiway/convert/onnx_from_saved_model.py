@@ -1,0 +1,40 @@
+"""SavedModel -> ONNX: tf2onnx on the frozen serving function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from taxiway.convert.onnx import ToOnnx
+from taxiway.errors import StepError
+from taxiway.model import Model
+from taxiway.plugins import Context
+
+
+class SavedModelToOnnx(ToOnnx):
+    def run(self, model: Model, options: Any, context: Context) -> Model:
+        import tf2onnx
+        from tf2onnx import tf_loader
+
+        from taxiway.convert.onnx_result import write_onnx
+        from taxiway.model.load_saved_model import load_saved_model
+
+        signature = load_saved_model(model.path).name
+        try:
+            graph, inputs, outputs, names = tf_loader.from_saved_model(
+                str(model.path),
+                None,
+                None,
+                tag=["serve"],
+                signatures=[signature],
+                return_tensors_to_rename=True,
+            )
+            proto, _ = tf2onnx.convert.from_graph_def(
+                graph,
+                input_names=inputs,
+                output_names=outputs,
+                tensors_to_rename=names,
+                opset=options.opset,
+            )
+        except Exception as error:
+            raise StepError(f"tf2onnx cannot convert {model.path.name}: {error}") from error
+        return write_onnx(proto, model, context.workdir / "model.onnx")

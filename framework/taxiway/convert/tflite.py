@@ -1,0 +1,41 @@
+"""Conversion to TFLite with the TensorFlow Lite converter."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from taxiway.plugins import Config, Convert
+
+
+class TFLiteConfig(Config):
+    """Options of the conversion to TFLite."""
+
+    select_tf_ops: Annotated[
+        bool,
+        Meta(
+            description="Allow TensorFlow ops (Flex) where TFLite has none. The result then runs "
+            "only where the Flex delegate is linked in."
+        ),
+    ] = False
+    batch: Annotated[
+        int | None,
+        Meta(
+            ge=1,
+            description="Fix a free first axis of the inputs to this size. Recurrent layers and "
+            "microcontrollers need it; null keeps the axis free.",
+        ),
+    ] = None
+
+
+class ToTFLite(Convert):
+    """Writes a .tflite file; the signature's input and output names are kept."""
+
+    Config = TFLiteConfig
+    produces = "tflite"
+    libraries: ClassVar[tuple[str, ...]] = ("tensorflow",)
+    implementations = {
+        "keras": "taxiway.convert.tflite_from_keras:KerasToTFLite",
+        "saved_model": "taxiway.convert.tflite_from_saved_model:SavedModelToTFLite",
+    }

@@ -1,0 +1,75 @@
+"""Runs the TensorFlow Lite converter on a SavedModel and says which ops stand in the way."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from taxiway.convert.result import converted
+from taxiway.convert.tflite import TFLiteConfig
+from taxiway.errors import StepError
+from taxiway.model import Model
+from taxiway.plugins import Context
+
+_NEEDED = re.compile(r"^(Flex|Custom) ops: (.+)$", re.MULTILINE)
+_TENSOR_LIST = "TensorList"
+
+
+def write_tflite(
+    source: Model, saved_model: Path, signature: str, options: TFLiteConfig, context: Context
+) -> Model:
+    """Convert one signature of `saved_model` and check the file against `source`.
+
+    Raises StepError that lists the ops TFLite does not have, as the converter names them
+    (https://ai.google.dev/edge/litert/models/ops_compatibility).
+    """
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(saved_model), signature_keys=[signature]
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if options.select_tf_ops:
+        converter.target_spec.supported_ops.append(tf.lite.OpsSet.SELECT_TF_OPS)
+    try:
+        content = converter.convert()
+    except Exception as error:
+        raise _explained(str(error), options) from error
+    path = context.workdir / "model.tflite"
+    path.write_bytes(content)
+    return converted(_with_batch(source, options.batch), path, "tflite")
+
+
+def _with_batch(model: Model, batch: int | None) -> Model:
+    """What the result must take: the source's inputs, with a free first axis fixed to `batch`."""
+    if batch is None:
+        return model
+    inputs = tuple(
+        replace(spec, shape=(batch, *spec.shape[1:]))
+        if spec.shape and isinstance(spec.shape[0], str)
+        else spec
+        for spec in model.signature.inputs
+    )
+    return replace(model, signature=replace(model.signature, inputs=inputs))
+
+
+def _explained(message: str, options: TFLiteConfig) -> StepError:
+    needed = dict(_NEEDED.findall(message))
+    if "Custom" in needed:
+        return StepError(
+            f"TFLite has no kernel for: {needed['Custom']}",
+            "rewrite the layers that use them, or choose convert=onnx",
+        )
+    if _TENSOR_LIST in message:
+        return StepError(
+            "TFLite cannot convert a recurrent layer traced with a free batch axis "
+            "(TensorList ops)",
+            "start from the Keras file (source=keras) and set convert.batch=1",
+        )
+    if "Flex" in needed:
+        return StepError(
+            f"TFLite has no builtin op for: {needed['Flex']}", "convert.select_tf_ops=true"
+        )
+    return StepError(f"the TFLite converter failed: {message.strip()[-2000:]}")
