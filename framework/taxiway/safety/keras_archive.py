@@ -1,2 +1,41 @@
-def findings(path):
-    return []
+"""The gate of a Keras 3 archive (.keras): the zip, its config and its weight files."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from taxiway.safety import hdf5, keras_config
+from taxiway.safety.zip_members import unsafe_members
+
+
+def findings(path: Path) -> list[str]:
+    """What is unsafe in the file, one line each. Keras is not imported, nothing is extracted."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = unsafe_members(archive)
+            if found:
+                return found
+            for name in archive.namelist():
+                if name == "config.json":
+                    found += keras_config.findings(archive.read(name))
+                elif name.endswith(".h5"):
+                    found += [f"{name}: {reason}" for reason in _weights(archive, name)]
+                elif name.endswith((".npz", ".npy", ".pkl")):
+                    found.append(f"{name}: weights must be HDF5")
+            if "config.json" not in archive.namelist():
+                found.append("it has no config.json")
+            return found
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        return [f"it is no readable zip archive: {error}"]
+
+
+def _weights(archive: zipfile.ZipFile, name: str) -> list[Any]:
+    import h5py
+
+    try:
+        with archive.open(name) as member, h5py.File(member, "r") as file:
+            return hdf5.findings(file)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        return [f"no readable HDF5 file: {error}"]

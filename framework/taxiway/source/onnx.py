@@ -1,0 +1,43 @@
+"""An ONNX model file, with the files of external data beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
+
+from taxiway import plugins
+from taxiway.model import Model
+from taxiway.model.inspect import describe
+from taxiway.plugins import Context, InputPath
+from taxiway.source.admit import admit, copy_file
+
+
+class Onnx(plugins.Source):
+    """Checks the file statically and copies it with its external data."""
+
+    class Config(plugins.Config, frozen=True, tag_field="type", tag="onnx"):
+        """A model in ONNX format."""
+
+        path: Annotated[
+            InputPath,
+            Meta(description="The .onnx file; external data is read from files beside it."),
+        ]
+
+    produces = "onnx"
+    libraries = ("onnx",)
+
+    def run(self, options: Config, context: Context) -> Model:
+        import onnx
+
+        from taxiway.safety.onnx_model import external_files
+
+        path = Path(options.path)
+        admit(path, "onnx")
+        names = external_files(onnx.load(str(path), load_external_data=False))
+        for name in names:
+            copy_file(path.parent / name, context.workdir / name)
+        # A model file named as one of its data files would overwrite it.
+        target = "model.onnx" if "model.onnx" not in names else "graph.onnx"
+        return describe(copy_file(path, context.workdir / target), "onnx")
