@@ -14,6 +14,7 @@ from pathlib import Path
 from taxiway.compose import recipe as composed
 from taxiway.execute.events import Observer
 from taxiway.execute.folder import RunFolder
+from taxiway.execute.lockfile import Lock
 from taxiway.execute.plan import Plan, make_plan
 from taxiway.execute.result import RunResult
 from taxiway.execute.run import run_plan
@@ -40,18 +41,21 @@ class Recipe:
         output: Path | str = "runs",
         store: Path | str | None = None,
         observers: Sequence[Observer] = (),
+        locked: Path | str | None = None,
     ) -> RunResult:
         """Run the plan and give its result.
 
         output: where `NAME/TIME/` is made. store: where results are cached (TAXIWAY_STORE, or the
-        user's cache folder). observers: called with each event.
-        Raises GateError (its `result` is the RunResult) where a gate failed, StepError where a step
+        user's cache folder). observers: called with each event. locked: a lock file that the run
+        may not differ from.
+        Raises DriftError where it does, GateError (its `result` is the RunResult) where a gate failed, StepError where a step
         failed.
         """
         plan = self.plan()
         where = Store(Path(store) if store else default_root())
         folder = RunFolder.create(Path(output).absolute(), self.name)
-        return run_plan(plan, where, folder, observers)
+        lock = Lock.read(Path(locked)) if locked else None
+        return run_plan(plan, where, folder, observers, lock)
 
 
 def load(

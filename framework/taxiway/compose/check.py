@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
-from jsonschema import Draft202012Validator
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from taxiway.compose import document, engine, overrides, schema
 from taxiway.compose.assets import config_folders, config_groups, find_recipe
 from taxiway.compose.defaults import check_defaults
-from taxiway.compose.explain import Mistake, explain
 from taxiway.compose.inputs import absolute_inputs
 from taxiway.compose.locate import Locator
 from taxiway.compose.recipe import Recipe, convert, sections_of
 from taxiway.compose.recipe_config import RecipeConfig
 from taxiway.compose.resolve import Resolved, public, resolve, secrets
+from taxiway.compose.static import check_as_written, locate, mistakes, ordered
 from taxiway.errors import Problem, RecipeError
 from taxiway.plugins import registry
 
@@ -42,7 +41,7 @@ def compose_checked(
         if broken or parsed is None:
             problems += check_as_written(recipe_document)
     if problems or recipe_document is None or parsed is None:
-        raise RecipeError(_ordered(problems))
+        raise RecipeError(ordered(problems))
     with engine.engine((file.parent, *folders)) as hydra:
         config, locator = _compose(hydra, file, parsed, recipe_document)
         config.pop("hydra")
@@ -51,7 +50,7 @@ def compose_checked(
         hidden = secrets(config)
     problems = _validate(values, shown, locator)
     if problems:
-        raise RecipeError(_ordered(problems))
+        raise RecipeError(ordered(problems))
     options = absolute_inputs(values.data, shown, file.parent, allowed, locator)
     common = {key: options[key] for key in RecipeConfig.__struct_fields__ if key in options}
     recipe = Recipe(file, options, shown, hidden, locator, convert(common, (), RecipeConfig, locator))
@@ -125,9 +124,9 @@ def _validate(values: Resolved, shown: Any, locator: Locator) -> list[Problem]:
     for path, reason in values.failed:
         problems.append(locator.problem(path, f"{'.'.join(map(str, path))}: {reason}", _environment_hint(reason)))
     unknown = {tuple(map(str, path)) for path in (*values.missing, *(path for path, _ in values.failed))}
-    for mistake in _mistakes(values.data, schema.load_resolved(registry()), shown):
+    for mistake in mistakes(values.data, schema.load_resolved(registry()), shown):
         if tuple(map(str, mistake.path)) not in unknown:
-            problems.append(_locate(mistake, locator))
+            problems.append(locate(mistake, locator))
     return problems
 
 
@@ -136,33 +135,9 @@ def _environment_hint(reason: str) -> str | None:
     return f"export {match[1]}=..." if match else None
 
 
-def _mistakes(data: Any, body: Mapping[str, Any], shown: Any) -> Iterator[Mistake]:
-    for error in Draft202012Validator(body).iter_errors(data):
-        yield from explain(error, shown)
-
-
-def _locate(mistake: Mistake, locator: Locator) -> Problem:
-    return locator.problem(mistake.path, mistake.message, mistake.hint, mistake.at_value)
-
-
 def _typed(recipe: Recipe) -> None:
     problems: list[Problem] = []
     for path in sections_of(recipe):
         _try(problems, lambda path=path: recipe.typed(path))
     if problems:
-        raise RecipeError(_ordered(problems))
-
-
-def check_as_written(recipe: document.Document) -> list[Problem]:
-    """The mistakes in a file before composition, by `recipe.schema.json`'s rules for its own keys."""
-    from yaml import SafeLoader, load
-
-    data = load(recipe.text, Loader=SafeLoader)  # noqa: S506  the safe loader, after the limits
-    body = schema.recipe(registry(), {})
-    body["properties"]["defaults"] = {}
-    locator = Locator(overrides.parse((), {}), ((recipe, ()),))
-    return _ordered([_locate(mistake, locator) for mistake in _mistakes(data, body, data)])
-
-
-def _ordered(problems: list[Problem]) -> list[Problem]:
-    return sorted(dict.fromkeys(problems), key=lambda p: (p.file or "", p.line or 0, p.column or 0))
+        raise RecipeError(ordered(problems))

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from taxiway.compose.document import Document
-from taxiway.compose.overrides import nearest
+from taxiway.compose.hints import nearest
 from taxiway.errors import Problem
 
 _LAUNCHERS = {"basic": "", "joblib": "pip install 'taxiway[sweep]'"}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from jsonschema.exceptions import ValidationError
 
-from taxiway.compose.overrides import nearest
+from taxiway.compose.hints import nearest
 
 
 class Mistake(NamedTuple):

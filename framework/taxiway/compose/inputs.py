@@ -8,8 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from taxiway.compose.locate import Locator
-from taxiway.compose.overrides import LABEL
+from taxiway.compose.locate import LABEL, Locator
 from taxiway.compose.schema import plugin_schema
 from taxiway.errors import Problem, RecipeError
 from taxiway.plugins import SECTIONS, Config, registry

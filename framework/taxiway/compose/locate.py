@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from taxiway.compose.document import Document, Place
-from taxiway.compose.overrides import Overrides
 from taxiway.errors import Problem
+
+LABEL = "<command line>"
+"""Stands for a file's name in the place of an override."""
+
+
+class Writer(Protocol):
+    """Something that may have written a value: the overrides."""
+
+    @property
+    def texts(self) -> tuple[str, ...]: ...
+
+    def find(self, path: Sequence[Any], value: bool = False) -> Place | None: ...
+
+
+class NoOverrides:
+    """The writer that wrote nothing."""
+
+    texts: tuple[str, ...] = ()
+
+    def find(self, path: Sequence[Any], value: bool = False) -> Place | None:
+        return None
 
 
 @dataclass(frozen=True)
 class Locator:
     """`documents`: each merged file with the package it was merged under, in merge order."""
 
-    overrides: Overrides
+    overrides: Writer
     documents: tuple[tuple[Document, tuple[str, ...]], ...]
 
     def exact(self, path: Sequence[Any], value: bool = False) -> Place | None:

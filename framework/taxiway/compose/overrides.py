@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
 
 from taxiway.compose.document import Place
+from taxiway.compose.hints import nearest
+from taxiway.compose.locate import LABEL
 from taxiway.errors import Problem, RecipeError
-
-LABEL = "<command line>"
 
 
 def place(text: str, index: int, column: int = 1) -> Place:
@@ -121,8 +120,3 @@ def _check(
                         f"no {key} '{option}'", nearest(str(option), groups[key])
                     )
 
-
-def nearest(name: str, known: Mapping[str, object] | Sequence[str]) -> str:
-    """A hint: the nearest valid name, or all of them."""
-    near = get_close_matches(name, list(known), n=1)
-    return f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(known) or 'none'}"

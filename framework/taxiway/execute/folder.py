@@ -67,8 +67,9 @@ class RunFolder:
         scratch.write_bytes(content)
         return scratch.replace(target)
 
-    def finish(self, result: RunResult, plan: Plan) -> None:
-        """Write the composed recipe and the report."""
+    def finish(self, result: RunResult, plan: Plan, lock: bytes) -> None:
+        """Write the composed recipe, the lock and the report, the report last."""
+        self.write(f"{plan.recipe.name}.lock", lock)
         recipe = json.dumps(plan.recipe.public, indent=2) + "\n"
         self.write("recipe.json", plan.recipe.scrub(recipe).encode())
         self.write("report.json", plan.recipe.scrub(result.to_json().decode()).encode())

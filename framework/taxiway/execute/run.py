@@ -15,22 +15,31 @@ from taxiway.errors import GateError, Interrupted, TaxiwayError
 from taxiway.evaluate.gates import Verdict, judge
 from taxiway.execute import events
 from taxiway.execute.folder import RunFolder
+from taxiway.execute.history import History
 from taxiway.execute.limits import StepLimits
+from taxiway.execute.lockfile import Lock, content
 from taxiway.execute.plan import Plan, PlannedStep
 from taxiway.execute.result import RunResult, Status, StepResult
 from taxiway.execute.store import Entry, Store
 from taxiway.execute.worker import Worker
 
 
-def run_plan(plan: Plan, store: Store, folder: RunFolder, observers: Sequence[events.Observer] = ()) -> RunResult:
+def run_plan(
+    plan: Plan,
+    store: Store,
+    folder: RunFolder,
+    observers: Sequence[events.Observer] = (),
+    lock: Lock | None = None,
+) -> RunResult:
     """Run every step that is not in the store yet, judge the gates, deploy, and write the report.
 
-    Raises GateError (with `result`) where a gate failed, StepError where a step failed, and
+    lock: what the run may not differ from.
+    Raises DriftError where it does, GateError (with `result`) where a gate failed, StepError where a step failed, and
     Interrupted on Ctrl-C; finished steps stay in the store in every case.
     """
     log = events.EventLog(folder.path / "events.jsonl", plan.recipe.scrub)
     try:
-        run = _Run(plan, store, folder, (log, *observers))
+        run = _Run(plan, store, folder, (log, *observers), lock)
         with _interruptible(run):
             return run.go()
     finally:
@@ -55,6 +64,7 @@ class _Run:
     store: Store
     folder: RunFolder
     observers: Sequence[events.Observer]
+    lock: Lock | None
     entries: dict[str, Entry] = field(default_factory=dict)
     results: list[StepResult] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
@@ -62,6 +72,8 @@ class _Run:
 
     def go(self) -> RunResult:
         recipe = self.plan.recipe
+        if self.lock:
+            self.lock.check_plan(self.plan)
         names = [step.name for step in self.plan.steps]
         self._tell(events.RunStarted(name=recipe.name, folder=str(self.folder.path), steps=names))
         limits = StepLimits.of(recipe.common.limits)
@@ -89,6 +101,8 @@ class _Run:
                 cached = entry is not None
                 if entry is None:
                     entry = self._work(step, worker)
+        if self.lock:
+            self.lock.check_entry(step, entry)
         self.entries[step.name] = entry
         result = StepResult(
             name=step.name,
@@ -191,7 +205,8 @@ class _Run:
             bundle=self.folder.keep_bundle(self.entries.get("deploy")),
             overrides=self.plan.recipe.overrides,
         )
-        self.folder.finish(result, self.plan)
+        self.folder.finish(result, self.plan, content(self.plan, self.entries))
+        History(self.store.root).remember(self.plan)
         self._tell(events.RunFinished(status=status, seconds=result.seconds))
         if status == "not accepted":
             failed = [verdict for verdict in self.verdicts if not verdict.passed]

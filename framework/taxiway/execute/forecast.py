@@ -1,0 +1,47 @@
+"""What a run would do with each step, without doing it: cached, run, or blocked by a gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from taxiway.evaluate.gates import judge
+from taxiway.execute.history import History
+from taxiway.execute.plan import Plan, PlannedStep
+from taxiway.execute.store import Store
+
+State = Literal["cached", "run", "blocked"]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One step of a plan and what would become of it; `why` is empty for a cached one."""
+
+    step: PlannedStep
+    state: State
+    why: str
+
+
+def forecast(plan: Plan, store: Store) -> list[Forecast]:
+    """The state of every step. The store's entries are looked up, and verified only at the run."""
+    history = History(store.root)
+    blocked = _failing_gates(plan, store)
+    found = []
+    for step in plan.steps:
+        if step.section == "deploy" and blocked:
+            found.append(Forecast(step, "blocked", blocked))
+        elif store.has(step.key):
+            found.append(Forecast(step, "cached", ""))
+        else:
+            found.append(Forecast(step, "run", history.why(plan, step)))
+    return found
+
+
+def _failing_gates(plan: Plan, store: Store) -> str:
+    """Why the gates would stop the run, where the figures are known already."""
+    step = plan.step("evaluate")
+    gates = getattr(step.options, "gates", None) if step else None
+    entry = store.get(step.key) if step and gates else None
+    if entry is None:
+        return ""
+    return "; ".join(v.reason for v in judge(gates, entry.record["figures"]) if not v.passed)

@@ -1,0 +1,55 @@
+"""The parts of each step's key at the recipe's last run: what `plan` compares with to say why a step runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from taxiway.execute.keys import changes
+from taxiway.execute.plan import Plan, PlannedStep
+
+UPSTREAM = ("model", "source", "evaluation")
+
+
+def own_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts that are the step's own: without the keys of the steps before it."""
+    inputs = {name: value for name, value in parts["inputs"].items() if name not in UPSTREAM}
+    inputs.pop("recipe", None)
+    return {**parts, "inputs": inputs}
+
+
+class History:
+    """One small file per recipe name in the store."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root / "recipes"
+
+    def remember(self, plan: Plan) -> None:
+        self._root.mkdir(parents=True, exist_ok=True)
+        body = {step.name: plan.public_parts(step) for step in plan.steps}
+        descriptor, scratch = tempfile.mkstemp(dir=self._root, prefix=".")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            json.dump(body, stream)
+        Path(scratch).replace(self._file(plan))
+
+    def why(self, plan: Plan, step: PlannedStep) -> str:
+        """Why a step is not cached, in one line."""
+        try:
+            before = json.loads(self._file(plan).read_bytes())
+        except (OSError, ValueError):
+            return "first run"
+        if step.name not in before:
+            return "new step"
+        own = changes(own_parts(before[step.name]), own_parts(plan.public_parts(step)))
+        if own:
+            return "; ".join(own)
+        if before[step.name] != plan.public_parts(step):
+            return "a step before it changed"
+        return "its result is gone from the store"
+
+    def _file(self, plan: Plan) -> Path:
+        return self._root / f"{plan.recipe.name}.json"
