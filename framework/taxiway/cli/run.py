@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 
 from taxiway.cli.args import add_json, add_recipe, add_store, command
@@ -21,11 +22,28 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--output", type=Path, default=Path("runs"), metavar="DIR", help="where NAME/TIME/ is made (runs)"
     )
+    parser.add_argument("-m", "--multirun", action="store_true", help="sweep over comma-separated overrides")
+    parser.add_argument("--lock", action="store_true", help="write NAME.lock beside the recipe when the run is done")
+    parser.add_argument("--locked", action="store_true", help="refuse to differ from NAME.lock")
+    parser.add_argument(
+        "--lock-file", type=Path, metavar="FILE", help="a lock file elsewhere, for --lock and --locked"
+    )
     arguments = parser.parse_intermixed_args(argv)
+    if arguments.multirun:
+        from taxiway.cli.multirun import multirun
+
+        return multirun(arguments)
+    return _run(arguments)
+
+
+def _run(arguments: Namespace) -> int:
+    from contextlib import nullcontext
+
     from taxiway import api
+    from taxiway.execute.lockfile import lock_path
     from taxiway.execute.run import NotAccepted
     from taxiway.report.progress import progress
-    from taxiway.report.summary import console, summary
+    from taxiway.report.summary import console, relative, summary
 
     recipe = api.load(
         arguments.recipe,
@@ -33,16 +51,28 @@ def main(argv: list[str]) -> int:
         config_dirs=arguments.config_dir,
         allow_paths=arguments.allow_path,
     )
-    if arguments.json:
-        result = recipe.run(output=arguments.output, store=arguments.store)
-        print(result.to_json().decode(), end="")
-        return 0
+    lock_file = arguments.lock_file or lock_path(recipe.composed)
     screen = console()
+    show = screen.print if not arguments.json else _nothing
     try:
-        with progress(screen) as observer:
-            result = recipe.run(output=arguments.output, store=arguments.store, observers=[observer])
+        with nullcontext() if arguments.json else progress(screen) as observer:
+            result = recipe.run(
+                output=arguments.output,
+                store=arguments.store,
+                observers=[observer] if observer else [],
+                locked=lock_file if arguments.locked else None,
+            )
     except NotAccepted as error:
-        screen.print(summary(error.result))
+        show(summary(error.result))
         raise
-    screen.print(summary(result))
+    show(summary(result))
+    if arguments.lock:
+        lock_file.write_bytes((result.folder / f"{result.name}.lock").read_bytes())
+        show(f"lock    {relative(lock_file)}")
+    if arguments.json:
+        print(result.to_json().decode(), end="")
     return 0
+
+
+def _nothing(*_: object) -> None:
+    return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from taxiway.compose import document, engine, overrides, schema
@@ -44,6 +44,7 @@ def compose_checked(
         raise RecipeError(ordered(problems))
     with engine.engine((file.parent, *folders)) as hydra:
         config, locator = _compose(hydra, file, parsed, recipe_document)
+        OmegaConf.set_struct(config, False)
         config.pop("hydra")
         values = resolve(config)
         shown = public(config)

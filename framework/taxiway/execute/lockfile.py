@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from taxiway.compose.assets import asset
+from taxiway.compose.recipe import Recipe
 from taxiway.errors import DriftError, UsageError
 from taxiway.execute.history import own_parts
 from taxiway.execute.keys import changes
@@ -82,10 +83,10 @@ def metrics(entry: Entry) -> dict[str, dict[str, Any]]:
     }
 
 
-def lock_path(plan: Plan) -> Path:
+def lock_path(recipe: Recipe) -> Path:
     """Beside a recipe of the user's own; in the working folder for a shipped one."""
-    shipped = plan.recipe.file.is_relative_to(asset("recipes"))
-    return (Path.cwd() if shipped else plan.recipe.file.parent) / f"{plan.recipe.name}.lock"
+    shipped = recipe.file.is_relative_to(asset("recipes"))
+    return (Path.cwd() if shipped else recipe.file.parent) / f"{recipe.name}.lock"
 
 
 def content(plan: Plan, entries: Mapping[str, Entry]) -> bytes:

@@ -20,8 +20,8 @@ from taxiway.plugins.quantity import show_bytes, show_seconds
 class PlainProgress:
     """One line when a step starts and one when it ends."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
 
     def __call__(self, event: events.Event) -> None:
         match event:
