@@ -1,0 +1,66 @@
+# `make demo` and `make test` need only Python 3.11, git and make; everything else is installed into .venv.
+# PYTHONDONTWRITEBYTECODE makes TensorFlow several times slower to import.
+unexport PYTHONDONTWRITEBYTECODE
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help env demo test test-fast lint types layers schema docs check bench faults attacks package lock clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(READY): requirements/dev.lock pyproject.toml setup.py
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Taxiway needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	@echo "installing the locked environment into $(VENV) (a few minutes the first time)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+env: $(READY) ## set up the locked environment in .venv
+
+demo: $(READY) ## a Keras CNN becomes a full-int8 TFLite model in a LiteRT bundle
+	$(BIN)/taxiway run digits_int8
+
+test: $(READY) ## all tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-fast: $(READY) ## the tests that load no TensorFlow
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+lint: $(READY) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy
+
+layers: $(READY) ## import-linter: who may import whom
+	$(BIN)/lint-imports
+
+schema: $(READY) ## the schemas on disk are those of the plugins
+	$(BIN)/taxiway schema --check
+
+check: lint types layers schema docs ## everything but the tests
+
+package: $(READY) ## sdist -> wheel -> fresh environment -> a run from another folder
+	tests/packaging/from_wheel.sh
+
+bench: $(READY) ## figures against their bars, as medians of interleaved runs
+	$(BIN)/python benchmarks/bench.py
+
+faults: $(READY) ## kills, damaged caches, full disks: the full matrix
+	TAXIWAY_FAULTS=full $(BIN)/python -m pytest tests/faults
+
+attacks: $(READY) ## hostile recipes and model files: the full corpus
+	TAXIWAY_ATTACKS=full $(BIN)/python -m pytest tests/attacks
+
+lock: ## renew requirements/dev.lock (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet -o requirements/dev.lock
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist *.egg-info framework/*.egg-info .pytest_cache .mypy_cache .ruff_cache
