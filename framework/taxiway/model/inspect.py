@@ -155,7 +155,8 @@ def keras_signature(model: Any) -> Signature:
             f"Keras model '{model.name}' does not say its inputs",
             "build it with keras.Input, as Functional or Sequential, and save it again",
         )
-    structure = getattr(model, "_outputs_struct", None) or getattr(model, "_nested_outputs", None)
+    # A structure may be a single symbolic tensor, which has no truth value.
+    structure = getattr(model, "_outputs_struct", getattr(model, "_nested_outputs", None))
     layers = getattr(model, "output_names", None) or [model.layers[-1].name]
     names = sorted(structure) if isinstance(structure, dict) else list(layers)
     if len(set(names)) != len(outputs):

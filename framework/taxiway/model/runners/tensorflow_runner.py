@@ -57,7 +57,7 @@ def _traced(model: Any, signature: Signature) -> Any:
         for spec in signature.inputs
     ]
 
-    structure = getattr(model, "_inputs_struct", None) or model.inputs
+    structure = getattr(model, "_inputs_struct", model.inputs)
     structure = structure[0] if isinstance(structure, list) and len(specs) == 1 else structure
 
     @tf.function(input_signature=specs, autograph=False)  # type: ignore[untyped-decorator]
