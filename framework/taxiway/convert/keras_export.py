@@ -39,7 +39,7 @@ def export(model: Model, path: Path, batch: int | None = None) -> None:
         for spec, tensor in zip(inputs, network.inputs, strict=True)
     }
     # A Functional model insists on the structure it was built with; a Sequential has none.
-    structure = getattr(network, "_inputs_struct", None) or network.inputs
+    structure = getattr(network, "_inputs_struct", network.inputs)
     structure = structure[0] if isinstance(structure, list) and len(specs) == 1 else structure
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]

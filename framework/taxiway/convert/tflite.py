@@ -20,9 +20,8 @@ class TFLiteConfig(Config):
         ),
     ] = False
     batch: Annotated[
-        int | None,
+        Annotated[int, Meta(ge=1)] | None,
         Meta(
-            ge=1,
             description="Fix a free first axis of the inputs to this size. Recurrent layers and "
             "microcontrollers need it; null keeps the axis free.",
         ),
