@@ -1,0 +1,1 @@
+"""Programs that are copied into a bundle. They import nothing of Taxiway."""

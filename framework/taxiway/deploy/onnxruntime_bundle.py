@@ -1,0 +1,16 @@
+"""A bundle for ONNX Runtime: servers and desktops with Python and onnxruntime."""
+
+from __future__ import annotations
+
+from taxiway.deploy.bundle import Bundle, BundleConfig
+
+
+class OnnxRuntimeBundle(Bundle):
+    """An .onnx with what it takes to run and check it on a target."""
+
+    accepts = frozenset({"onnx"})
+    libraries = ("onnx", "onnxruntime", "numpy")
+    runtime = "onnxruntime"
+
+    class Config(BundleConfig, frozen=True, tag_field="type", tag="onnxruntime_bundle"):
+        """A folder that runs an ONNX model with numpy and onnxruntime alone."""
