@@ -123,7 +123,8 @@ def _time(predict: Callable[[int], object], runs: int | None) -> list[float]:
     for call in range(WARM_UP):
         predict(call)
     taken: list[float] = []
-    while len(taken) < (runs or MIN_RUNS) or (runs is None and sum(taken) < TIME_BUDGET):
+    end = time.perf_counter() + TIME_BUDGET
+    while len(taken) < (runs or MIN_RUNS) or (runs is None and time.perf_counter() < end):
         start = time.perf_counter()
         predict(len(taken))
         taken.append(time.perf_counter() - start)
