@@ -39,6 +39,11 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
         metavar="OVERRIDE",
         help="Hydra's grammar: key=value, group=option, ~key, +key=value; flags may stand between them",
     )
+    add_search(parser)
+
+
+def add_search(parser: argparse.ArgumentParser) -> None:
+    """Where config groups and input paths may lie besides the recipe's own folder."""
     parser.add_argument(
         "--config-dir",
         type=Path,

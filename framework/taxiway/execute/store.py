@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,15 +67,12 @@ class Store:
         folder = self.folder(key)
         if not folder.exists():
             return None
-        try:
-            record = json.loads((folder / "record.json").read_bytes())
-            entry = Entry(key, record, folder / "files")
-            if digest_tree(entry.files) == entry.outputs:
-                return entry
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        self._quarantine(folder)
-        return None
+        entry = verified(folder)
+        if entry is None:
+            self._quarantine(folder)
+        else:
+            _used(folder / "record.json")
+        return entry
 
     def _quarantine(self, folder: Path) -> None:
         (self.root / "quarantine").mkdir(exist_ok=True)
@@ -123,6 +120,22 @@ class Store:
                 "free some space, or `taxiway gc`; finished steps are kept",
             ) from error
         return Entry(key, body, target / "files")
+
+
+def verified(folder: Path) -> Entry | None:
+    """The entry in its folder; None where a file of it is damaged, absent or added."""
+    try:
+        record = json.loads((folder / "record.json").read_bytes())
+        entry = Entry(folder.name, record, folder / "files")
+        return entry if digest_tree(entry.files) == entry.outputs else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _used(record: Path) -> None:
+    """The record's time is that of the last use, for `gc`; a read-only store keeps the old one."""
+    with suppress(OSError):
+        os.utime(record)
 
 
 def _sync(path: Path) -> None:

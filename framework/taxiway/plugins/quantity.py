@@ -14,6 +14,7 @@ _UNITS: dict[str, tuple[Dimension, float]] = {
     "s": ("time", 1.0),
     "min": ("time", 60.0),
     "h": ("time", 3600.0),
+    "d": ("time", 86400.0),
     "B": ("bytes", 1.0),
     "KB": ("bytes", 1e3),
     "MB": ("bytes", 1e6),
