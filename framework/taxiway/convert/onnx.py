@@ -9,7 +9,7 @@ from msgspec import Meta
 from taxiway.plugins import Config, Convert
 
 
-class OnnxConfig(Config):
+class OnnxConfig(Config, frozen=True):
     """Options of the conversion to ONNX."""
 
     opset: Annotated[

@@ -33,6 +33,8 @@ def _canonical(graph: Any, names: dict[str, str], prefix: str) -> None:
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     used: list[str] = []
     for count, node in enumerate(order):
+        if not node.domain:
+            node.ClearField("domain")
         node.name = f"{prefix}{node.op_type}_{count}"
         for position, name in enumerate(_reads(node)):
             if name in initializers:

@@ -58,9 +58,14 @@ def unknown_ops(proto: Any) -> list[str]:
 
 def repair_erfc(graph: Any) -> None:
     """Replace each `Erfc(x)`, which tf2onnx passes through though ONNX has no such op, by
-    `1 - Erf(x)`. Subgraphs are repaired, too."""
-    import onnx
+    `1 - Erf(x)` in the dtype that the graph notes for it, else float32. Subgraphs, too."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
 
+    noted = {
+        value.name: value.type.tensor_type.elem_type
+        for value in (*graph.value_info, *graph.input, *graph.output)
+    }
     nodes = list(graph.node)
     del graph.node[:]
     for node in nodes:
@@ -70,20 +75,11 @@ def repair_erfc(graph: Any) -> None:
             graph.node.append(node)
             continue
         (x,), (y,) = node.input, node.output
-        one, erf = f"{y}__one", f"{y}__erf"
-        # 1 in the dtype of x, which the graph need not state.
-        graph.node.extend(
-            [
-                onnx.helper.make_node("Erf", [x], [erf], f"{node.name}__erf"),
-                onnx.helper.make_node(
-                    "Constant", [], [f"{one}__float"], f"{node.name}__one", value_float=1.0
-                ),
-                onnx.helper.make_node(
-                    "CastLike", [f"{one}__float", x], [one], f"{node.name}__cast"
-                ),
-                onnx.helper.make_node("Sub", [one, erf], [y], node.name),
-            ]
-        )
+        dtype = noted.get(y) or noted.get(x) or TensorProto.FLOAT
+        one = np.ones((), helper.tensor_dtype_to_np_dtype(dtype))
+        graph.initializer.append(numpy_helper.from_array(one, f"{y}__one"))
+        graph.node.append(helper.make_node("Erf", [x], [f"{y}__erf"]))
+        graph.node.append(helper.make_node("Sub", [f"{y}__one", f"{y}__erf"], [y]))
 
 
 def _name_free_axes(graph: Any) -> None:

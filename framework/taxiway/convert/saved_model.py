@@ -8,7 +8,7 @@ from taxiway.model import Model
 from taxiway.plugins import Config, Context, Convert
 
 
-class SavedModelConfig(Config):
+class SavedModelConfig(Config, frozen=True):
     """Conversion to a TensorFlow SavedModel takes no options."""
 
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 from taxiway.plugins import Config, Convert
 
 
-class TFLiteConfig(Config):
+class TFLiteConfig(Config, frozen=True):
     """Options of the conversion to TFLite."""
 
     select_tf_ops: Annotated[
