@@ -175,7 +175,9 @@ def measure(
 def _samples(
     inputs: Mapping[str, np.ndarray[Any, Any]],
 ) -> list[dict[str, np.ndarray[Any, Any]]]:
-    n = min(len(array) for array in inputs.values())
+    n = min((len(array) for array in inputs.values()), default=0)
+    if n == 0:
+        raise StepError("there is no sample to probe the model with")
     return [{name: array[i : i + 1] for name, array in inputs.items()} for i in range(n)]
 
 
