@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,7 @@ RECENT = 86_400.0
 
 @dataclass(frozen=True)
 class Item:
-    """One folder of the store, guarded by the lock `key`. size: bytes. used: seconds since the epoch."""
+    """A folder of the store, guarded by the lock `key`. size: bytes. used: seconds since 1970."""
 
     kind: Literal["result", "quarantine", "unfinished"]
     key: str
@@ -44,11 +44,10 @@ def items(root: Path) -> list[Item]:
 
 
 def _item(kind: Literal["result", "quarantine", "unfinished"], key: str, path: Path) -> Item:
-    record, known = path / "record.json", {}
-    try:
-        known = json.loads(record.read_bytes()) if kind == "result" else {}
-    except (OSError, ValueError):
-        known = {}
+    record = path / "record.json"
+    known: dict[str, str] = {}
+    with suppress(OSError, ValueError):
+        known = json.loads(record.read_bytes())
     size = sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
     used = (record if record.is_file() else path).stat().st_mtime
     return Item(kind, key, path, size, used, known.get("step"), known.get("recipe"))
