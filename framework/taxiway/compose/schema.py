@@ -58,7 +58,11 @@ def _choose(section: str, names: Iterable[str], nullable: bool) -> dict[str, Any
     names = list(names)
     rules = [
         {
-            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
+            "if": {
+                "type": "object",
+                "properties": {"type": {"const": name}},
+                "required": ["type"],
+            },
             "then": {"$ref": f"#/$defs/{section}.{name}"},
         }
         for name in names
