@@ -66,9 +66,7 @@ def main(argv: list[str]) -> int:
 def _place(output: Path | None, name: str, inputs: list[Path]) -> Path:
     """The recipe's path, in a folder around all inputs: a recipe reads from no other."""
     if output and (output.suffix != ".yaml" or not output.parent.is_dir()):
-        raise UsageError(
-            f"--output {output}: a file in a folder that exists, ending in .yaml", None
-        )
+        raise UsageError(f"--output {output}: expected a .yaml file in a folder that exists")
     folders = [output.parent] if output else [Path(), inputs[0].parent]
     for folder in folders:
         if all(path.is_relative_to(folder.resolve()) for path in inputs):

@@ -111,8 +111,8 @@ class Starter:
             yield "    # latency_p95: {max: 2 ms}"
             yield "    # size: {max: 200 KiB}"
         else:
-            yield "# To measure accuracy, add `- evaluate: classification` to the defaults list; it needs"
-            yield "# labels above, and a model that gives one row of class scores per sample."
+            yield "# To measure accuracy, add `- evaluate: classification` to the defaults list"
+            yield "# It takes labels, and a model that gives one row of class scores per sample."
 
 
 def _data(guess: Guess, model: Model) -> Iterator[str]:
