@@ -44,6 +44,7 @@ def _canonical(graph: Any, names: dict[str, str], prefix: str) -> None:
             names.setdefault(name, f"{node.name}_output_{position}")
         for position, child in enumerate(subgraphs(node)):
             scope = f"{node.name}_{position}_"
+            child.name = f"{node.name}_{position}"
             own = {v.name: f"{scope}input_{i}" for i, v in enumerate(child.input)}
             _canonical(child, names | own, scope)
         node.input[:] = [names[name] if name else "" for name in node.input]

@@ -13,7 +13,7 @@ from taxiway.errors import StepError
 from taxiway.model import Model
 from taxiway.plugins import Context
 
-_NEEDED = re.compile(r"^(Flex|Custom) ops: (.+)$", re.MULTILINE)
+_NEEDED = re.compile(r"^(TF Select|Custom) ops: (.+)$", re.MULTILINE)
 _TENSOR_LIST = "TensorList"
 
 
@@ -68,8 +68,8 @@ def _explained(message: str, options: TFLiteConfig) -> StepError:
             "(TensorList ops)",
             "start from the Keras file (source=keras) and set convert.batch=1",
         )
-    if "Flex" in needed:
+    if "TF Select" in needed:
         return StepError(
-            f"TFLite has no builtin op for: {needed['Flex']}", "convert.select_tf_ops=true"
+            f"TFLite has no builtin op for: {needed['TF Select']}", "convert.select_tf_ops=true"
         )
     return StepError(f"the TFLite converter failed: {message.strip()[-2000:]}")
