@@ -76,13 +76,14 @@ def _compose(
     except MissingConfigException as error:
         raise RecipeError([_missing_config(error, recipe_document)]) from error
     except (HydraException, OmegaConfBaseException) as error:
-        raise RecipeError([_composition(error, parsed, recipe_document)]) from error
+        written = check_as_written(recipe_document)
+        raise RecipeError(written or [_composition(error, parsed, recipe_document)]) from error
     documents = []
     for config_path, package in merged:
         path = _file_of(config_path)
         if path is not None:
             documents.append((recipe_document if path == file else document.read(path), package))
-    return config, Locator(parsed, tuple(documents))
+    return config, Locator(parsed, tuple(documents), recipe_document.label)
 
 
 def _file_of(config_path: str) -> Path | None:
@@ -123,7 +124,7 @@ def _validate(values: Resolved, shown: Any, locator: Locator) -> list[Problem]:
         hint = f"set it in the recipe, or on the command line: {name}=..."
         problems.append(locator.problem(path, f"{name} has no value", hint))
     for path, reason in values.failed:
-        problems.append(locator.problem(path, f"{'.'.join(map(str, path))}: {reason}", _environment_hint(reason)))
+        problems.append(locator.problem(path, *_unresolved(".".join(map(str, path)), reason)))
     unknown = {tuple(map(str, path)) for path in (*values.missing, *(path for path, _ in values.failed))}
     for mistake in mistakes(values.data, schema.load_resolved(registry()), shown):
         if tuple(map(str, mistake.path)) not in unknown:
@@ -131,9 +132,13 @@ def _validate(values: Resolved, shown: Any, locator: Locator) -> list[Problem]:
     return problems
 
 
-def _environment_hint(reason: str) -> str | None:
-    match = re.search(r"Environment variable '(\w+)' not found", reason)
-    return f"export {match[1]}=..." if match else None
+def _unresolved(name: str, reason: str) -> tuple[str, str | None]:
+    """Message and hint for an interpolation that has no value."""
+    variable = re.search(r"Environment variable '(\w+)' not found", reason)
+    if variable:
+        message = f"{name}: the environment variable {variable[1]} is not set"
+        return message, f"export {variable[1]}=..., or on the command line: {name}=..."
+    return f"{name}: {reason}", None
 
 
 def _typed(recipe: Recipe) -> None:

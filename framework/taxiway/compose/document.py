@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from taxiway.compose.assets import asset
 from taxiway.errors import Problem, RecipeError
 
 MAX_BYTES = 1 << 20
@@ -28,12 +29,16 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True)
 class Place:
-    """A position in a file (1-based) and the text of its line."""
+    """A position in a file (1-based) and the text of its line.
+
+    shipped: the file belongs to the package, so that the mistake is not in it.
+    """
 
     file: str
     line: int
     column: int
     excerpt: str
+    shipped: bool = False
 
     def problem(self, message: str, hint: str | None = None, refused: bool = False) -> Problem:
         return Problem(message, self.file, self.line, self.column, self.excerpt, hint, refused)
@@ -45,6 +50,7 @@ class Document:
 
     label: str
     text: str
+    shipped: bool = False
 
     @cached_property
     def root(self) -> yaml.Node | None:
@@ -54,7 +60,22 @@ class Document:
     def place(self, mark: yaml.Mark) -> Place:
         lines = self.text.splitlines()
         excerpt = lines[mark.line] if mark.line < len(lines) else ""
-        return Place(self.label, mark.line + 1, mark.column + 1, excerpt)
+        return Place(self.label, mark.line + 1, mark.column + 1, excerpt, self.shipped)
+
+    def start(self) -> Place | None:
+        """The first key."""
+        return self.place(self.root.start_mark) if self.root else None
+
+    def default(self, group: str) -> Place | None:
+        """The option that the defaults list chooses for a config group."""
+        root = self.root
+        pairs = root.value if isinstance(root, yaml.MappingNode) else []
+        entries = next((value.value for key, value in pairs if key.value == "defaults"), [])
+        for entry in entries:
+            for key, value in entry.value if isinstance(entry, yaml.MappingNode) else []:
+                if str(key.value).split("@")[0] == group:
+                    return self.place(value.start_mark)
+        return None
 
     def find(self, path: Sequence[Any], value: bool = False) -> Place | None:
         """Where `path` is written: its key, or its value where `value` asks for a scalar's place."""
@@ -84,7 +105,7 @@ def read(file: Path, label: str | None = None) -> Document:
 
     Raises RecipeError with every syntax error, exceeded limit, duplicate key and refused key in it.
     """
-    label = label or _relative(file)
+    label = label or relative(file)
     if not file.is_file():
         raise RecipeError([Problem("not a regular file", label)])
     size = file.stat().st_size
@@ -96,7 +117,7 @@ def read(file: Path, label: str | None = None) -> Document:
     except UnicodeDecodeError as error:
         line = file.read_bytes()[: error.start].count(b"\n") + 1
         raise RecipeError([Problem("the file is not UTF-8 text", label, line, 1)]) from error
-    document = Document(label, text)
+    document = Document(label, text, file.is_relative_to(asset("conf")))
     _limit(document)
     problems = list(_structure(document))
     if problems:
@@ -104,7 +125,7 @@ def read(file: Path, label: str | None = None) -> Document:
     return document
 
 
-def _relative(file: Path) -> str:
+def relative(file: Path) -> str:
     try:
         return str(file.relative_to(Path.cwd()))
     except ValueError:
@@ -141,7 +162,7 @@ def _syntax(document: Document, error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     message = f"YAML syntax: {error.problem or error.context}"
     hint = f"{error.context}" if error.context and error.problem else None
-    if "\\t" in message or "'\\t'" in message:
+    if "tab character" in message or "'\\t'" in message:
         hint = "indent with spaces, not tabs"
     if mark is None:
         return Problem(message, document.label, 1, 1, hint=hint)

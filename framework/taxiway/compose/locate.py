@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,6 +22,10 @@ class Writer(Protocol):
 
     def find(self, path: Sequence[Any], value: bool = False) -> Place | None: ...
 
+    def inside(self, path: Sequence[Any]) -> Place | None: ...
+
+    def chose(self, path: Sequence[Any]) -> Place | None: ...
+
 
 class NoOverrides:
     """The writer that wrote nothing."""
@@ -30,13 +35,23 @@ class NoOverrides:
     def find(self, path: Sequence[Any], value: bool = False) -> Place | None:
         return None
 
+    def inside(self, path: Sequence[Any]) -> Place | None:
+        return None
+
+    def chose(self, path: Sequence[Any]) -> Place | None:
+        return None
+
 
 @dataclass(frozen=True)
 class Locator:
-    """`documents`: each merged file with the package it was merged under, in merge order."""
+    """`documents`: each merged file with the package it was merged under, in merge order.
+
+    recipe: the label of the recipe's own file among them.
+    """
 
     overrides: Writer
     documents: tuple[tuple[Document, tuple[str, ...]], ...]
+    recipe: str
 
     def exact(self, path: Sequence[Any], value: bool = False) -> Place | None:
         """The last writer of `path` itself."""
@@ -51,13 +66,33 @@ class Locator:
         return None
 
     def find(self, path: Sequence[Any], value: bool = False) -> Place | None:
-        """The last writer of `path`, or of the nearest mapping around it."""
+        """Where the user can change `path`: its last writer, what chose the group that wrote it, or the mapping around it."""
         path = tuple(path)
         place = self.exact(path, value)
-        while place is None and path:
+        if place and not place.shipped:
+            return place
+        chosen = self.overrides.chose(path) or self._chosen(path)
+        while path and (place is None or place.shipped):
+            place = self._around(path) or place
             path = path[:-1]
-            place = self.exact(path)
-        return place or (self.documents[-1][0].find(("name",)) if self.documents else None)
+            if place and not place.shipped:
+                return place
+        return chosen or place or self._first()
+
+    def _around(self, path: tuple[Any, ...]) -> Place | None:
+        return self.overrides.inside(path) or (self.exact(path) if len(path) > 1 else None)
+
+    def _chosen(self, path: Sequence[Any]) -> Place | None:
+        """The entry of the defaults list that chose the group of `path`."""
+        own = self._own()
+        return own.default(str(path[0])) if own and path else None
+
+    def _first(self) -> Place | None:
+        own = self._own()
+        return own.start() if own else None
+
+    def _own(self) -> Document | None:
+        return next((d for d, _ in self.documents if d.label == self.recipe), None)
 
     def problem(
         self, path: Sequence[Any], message: str, hint: str | None = None, at_value: bool = True
@@ -65,3 +100,16 @@ class Locator:
         """A mistake in the value at `path`, or in its key."""
         place = self.find(path, at_value)
         return place.problem(message, hint) if place else Problem(message, hint=hint)
+
+
+def quoted_option(options: Any, message: str) -> tuple[str, ...]:
+    """The path of the first option whose value the message quotes, such as 'tset'; empty where none is."""
+    quoted = set(re.findall(r"'([^']+)'", message))
+
+    def search(value: Any, path: tuple[str, ...]) -> tuple[str, ...]:
+        if isinstance(value, dict):
+            found = (search(child, (*path, str(key))) for key, child in value.items() if key != "type")
+            return next((each for each in found if each), ())
+        return path if isinstance(value, str) and value in quoted else ()
+
+    return search(options, ())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 
 from taxiway.compose.document import Place
 from taxiway.compose.hints import nearest
@@ -55,6 +55,21 @@ class Overrides:
                 return place(text, index, text.find("=") + 2 if value and "=" in text else 1)
         return None
 
+    def inside(self, path: Sequence[object]) -> Place | None:
+        """The last override that wrote something below `path`."""
+        prefix = ".".join(map(str, path)) + "."
+        for index, (text, override) in reversed(list(enumerate(zip(self.texts, self.parsed, strict=True)))):
+            if override.key_or_group.startswith(prefix):
+                return place(text, index)
+        return None
+
+    def chose(self, path: Sequence[object]) -> Place | None:
+        """The last override that chose an option of the group of `path`."""
+        for index, (text, override) in reversed(list(enumerate(zip(self.texts, self.parsed, strict=True)))):
+            if path and override.key_or_group == path[0] and override.key_or_group in self.groups:
+                return place(text, index, text.find("=") + 2)
+        return None
+
     def points(self, params: Mapping[str, object]) -> list[tuple[str, ...]]:
         """The points of a sweep in the order of Hydra's basic sweeper; `params` is `hydra.sweeper.params`."""
         texts = [*(f"{key}={value}" for key, value in params.items()), *self.texts]
@@ -79,7 +94,7 @@ def parse(texts: Sequence[str], groups: Mapping[str, Mapping[str, Path]], sweep:
     for index, text in enumerate(texts):
         try:
             override = parser.parse_override(text)
-        except OverrideParseException as error:
+        except HydraException as error:
             reason = str(error).split("\n")[0]
             hint = "write key=value, group=option, ~key or +key=value; quote spaces: 'key=\"2 ms\"'"
             problems.append(place(text, index).problem(f"not an override: {reason}", hint))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,10 @@ class Recipe:
 
 
 def convert(value: Mapping[str, Any], path: Sequence[str], kind: type[Any], locator: Locator) -> Any:
-    """Plain options to a typed Config; RecipeError at the line of the option that is wrong."""
+    """Plain options to a typed Config; RecipeError at the line of the option that is wrong.
+
+    A Config names that option at the start of its ValueError: `gates.size.max: 3 has no unit`.
+    """
     tagged = kind.__struct_config__.tag_field is not None
     plain = {key: item for key, item in value.items() if tagged or key != "type"}
     try:
@@ -70,10 +74,12 @@ def convert(value: Mapping[str, Any], path: Sequence[str], kind: type[Any], loca
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at `$")
         inner = [part for part in where.rstrip("`").replace("[...]", "").split(".") if part]
+        option = re.match(r"([\w.]+): ", message)
+        if option:
+            inner += option[1].split(".")
+            message = message[option.end() :]
         full = (*path, *inner)
-        raise RecipeError(
-            [locator.problem(full, f"{'.'.join(full)}: {message}", at_value=False)]
-        ) from error
+        raise RecipeError([locator.problem(full, f"{'.'.join(full)}: {message}")]) from error
 
 
 def load(

@@ -12,7 +12,7 @@ from taxiway.compose import document, schema
 from taxiway.compose.assets import config_folders, config_groups
 from taxiway.compose.defaults import check_defaults
 from taxiway.compose.explain import Mistake, explain
-from taxiway.compose.locate import Locator, NoOverrides
+from taxiway.compose.locate import LABEL, Locator, NoOverrides
 from taxiway.errors import Problem, RecipeError
 from taxiway.plugins import registry
 
@@ -32,8 +32,10 @@ def check_as_written(recipe: document.Document) -> list[Problem]:
 
     data = load(recipe.text, Loader=SafeLoader)
     body = schema.recipe(registry(), {})
-    body["properties"]["defaults"] = {}  # check_defaults knows the config folders; the schema does not
-    locator = Locator(NoOverrides(), ((recipe, ()),))
+    # check_defaults knows the config folders; the schema does not.
+    body["properties"]["defaults"] = {}
+    body["required"] = ["name"]
+    locator = Locator(NoOverrides(), ((recipe, ()),), recipe.label)
     return [locate(mistake, locator) for mistake in mistakes(data, body, data)]
 
 
@@ -48,5 +50,10 @@ def locate(mistake: Mistake, locator: Locator) -> Problem:
 
 
 def ordered(problems: Iterable[Problem]) -> list[Problem]:
-    """Without repetition, in the order of files, lines and columns."""
-    return sorted(dict.fromkeys(problems), key=lambda p: (p.file or "", p.line or 0, p.column or 0))
+    """Without repetition, in the order of files, lines and columns; the command line comes last."""
+
+    def order(problem: Problem) -> tuple[bool, str, int, int]:
+        file = problem.file or ""
+        return file == LABEL, file, problem.line or 0, problem.column or 0
+
+    return sorted(dict.fromkeys(problems), key=order)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from taxiway.compose.inputs import input_fields
+from taxiway.compose.locate import quoted_option
 from taxiway.compose.recipe import Recipe
 from taxiway.errors import PluginError, Problem, RecipeError, TaxiwayError
 from taxiway.execute.keys import key_of, parts_of
@@ -152,12 +153,24 @@ class _Planner:
             if isinstance(error, RecipeError | PluginError):
                 raise
             hint = error.hint if isinstance(error, TaxiwayError) else None
-            self.problems.append(self.recipe.locator.problem(where, f"{name}: {error}", hint))
+            at = self._option(where, str(error))
+            self.problems.append(self.recipe.locator.problem(at, f"{name}: {error}", hint))
             inputs = {}
         parts = parts_of(
             plugin, step, options, input_fields(plugin.step.Config), inputs, self.recipe.common.seed
         )
         self.steps.append(PlannedStep(name, plugin, options, takes, gives, uses, parts, key_of(parts)))
+
+    def _option(self, path: tuple[str, ...], message: str) -> tuple[str, ...]:
+        """The option that a message quotes: the step's own, or one of the data section; else the step."""
+        for section in (path, ("data",)):
+            options: Any = self.recipe.options
+            for part in section:
+                options = options.get(part) or {}
+            option = quoted_option(options, message)
+            if option:
+                return (*section, *option)
+        return path
 
     def _inputs(self, step: Step, options: Config, uses: Mapping[str, str]) -> dict[str, Any]:
         keys = {planned.name: planned.key for planned in self.steps}
