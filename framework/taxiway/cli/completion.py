@@ -80,7 +80,7 @@ def candidates(line: str) -> list[str]:
     try:
         words = shlex.split(line)
     except ValueError:
-        words = line.split()
+        words = [part.lstrip("'\"") for part in line.split()]
     if not line or line[-1].isspace():
         words.append("")
     word = words.pop() if len(words) > 1 else ""

@@ -46,11 +46,7 @@ def find_run(name: str | None, output: Path) -> RunResult:
 
     Raises UsageError with the nearest name where there is none.
     """
-    if (
-        name is not None
-        and Path(name).is_dir()
-        and (output / name).resolve() != Path(name).resolve()
-    ):
+    if name is not None and (Path(name) / REPORT).is_file():
         return read_run(Path(name))
     runs = runs_in(output)
     if name is None and runs:

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from taxiway.cli.completion import SCRIPTS, candidates
+from taxiway.cli.main import COMMANDS, main
+
+RECIPE = """\
+# Mine.
+defaults:
+  - base
+  - source: onnx
+  - optimize:
+      - quantize_static
+      - float16
+  - evaluate: null
+  - _self_
+name: mine
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a recipe of its own, and one in a folder below."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "below").mkdir()
+    for name in ("mine.yaml", "below/deep.yaml"):
+        (tmp_path / name).write_text(RECIPE)
+    (tmp_path / "config.yaml").write_text("key: 1\n")
+    return tmp_path
+
+
+Q = "optimize.quantize_static"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("taxiway re", ["report"]),
+        ("taxiway --v", ["--version"]),
+        ("taxiway run mi", ["mine.yaml"]),
+        ("taxiway run conf", []),
+        ("taxiway run bel", ["below/"]),
+        ("taxiway run below/", ["below/deep.yaml"]),
+        ("taxiway run mlperf_tiny/k", ["mlperf_tiny/kws_int8"]),
+        ("taxiway run --multi", ["--multirun"]),
+        ("taxiway run digits_int8 --conf", ["--config-dir"]),
+        ("taxiway run --output ", []),
+        ("taxiway run --output x mi", ["mine.yaml"]),
+        ("taxiway run --json mi", ["mine.yaml"]),
+        ("taxiway diff mine.yaml mi", ["mine.yaml"]),
+        ("taxiway diff mine.yaml mine.yaml nam", ["name="]),
+        ("taxiway report mi", ["mine.yaml"]),
+        ("taxiway list g", ["groups"]),
+        ("taxiway completion f", ["fish"]),
+        ("taxiway gc --m", ["--max-size"]),
+        ("taxiway nonsense x", []),
+        ("taxiway run nonsense x", []),
+        ("taxiway run digits_int8 conv", ["convert=", "convert."]),
+        ("taxiway run digits_int8 convert=o", ["convert=onnx"]),
+        ("taxiway run digits_int8 convert.o", []),
+        ("taxiway run digits_int8 convert=onnx convert.o", ["convert.opset="]),
+        ("taxiway run digits_int8 seed=1 'convert=onnx' convert.o", ["convert.opset="]),
+        (f"taxiway run digits_int8 {Q}.cal", [f"{Q}.calibration."]),
+        (f"taxiway run digits_int8 {Q}.calibration.s", [f"{Q}.calibration.samples="]),
+        ("taxiway run digits_int8 evaluate.gates.size.max_", ["evaluate.gates.size.max_ratio="]),
+        ("taxiway run digits_int8 evaluate.baseline=s", ["evaluate.baseline=source"]),
+        (
+            "taxiway run digits_int8 convert.select_tf_ops=",
+            ["convert.select_tf_ops=true", "convert.select_tf_ops=false"],
+        ),
+        ("taxiway run digits_int8 ++evaluate.bas", ["++evaluate.baseline="]),
+        ("taxiway run digits_int8 limits.t", ["limits.time="]),
+        ("taxiway run mine.yaml optimize.", [f"{Q}.", "optimize.float16."]),
+        ("taxiway run mine.yaml ~optimize.f", ["~optimize.float16"]),
+        ("taxiway run mine.yaml evaluate.", []),
+        (
+            "taxiway run mine.yaml 'optimize=[quantize_static,f",
+            ["optimize=[quantize_static,float16"],
+        ),
+        ("taxiway run mine.yaml optimize=[f", ["optimize=[float16"]),
+    ],
+)
+def test_candidates(line: str, expected: list[str]) -> None:
+    assert candidates(line) == expected
+
+
+def test_the_first_word_is_a_command() -> None:
+    assert set(COMMANDS) <= set(candidates("taxiway "))
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_tells_its_flags(name: str) -> None:
+    assert "--help" in candidates(f"taxiway {name} --") or "--help" in candidates(
+        f"taxiway {name} -"
+    )
+
+
+def test_an_option_of_the_folder_beside_the_recipe_is_known_by_its_plugin(folder: Path) -> None:
+    (folder / "conf/convert").mkdir(parents=True)
+    (folder / "conf/convert/phone.yaml").write_text("# For phones.\ntype: tflite\nbatch: 1\n")
+    assert candidates("taxiway run mine.yaml convert=p") == ["convert=phone"]
+    assert candidates("taxiway run mine.yaml convert=phone convert.b") == ["convert.batch="]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("taxiway li", ["list "]),
+        ("taxiway run below/d", ["below/deep.yaml "]),
+        ("taxiway run bel", ["below/"]),
+        ("taxiway run digits_int8 convert=on", ["onnx "]),
+        ("taxiway run digits_int8 evaluate.bas", ["evaluate.baseline="]),
+        ("taxiway run digits_int8 evaluate.baseline=", ["none ", "source "]),
+    ],
+)
+def test_bash_completes_the_line(typed: str, expected: list[str], folder: Path) -> None:
+    if not shutil.which("bash"):
+        pytest.skip("bash is not installed")
+    (folder / "bin").mkdir()
+    tool = folder / "bin/taxiway"
+    tool.write_text(f'#!/bin/sh\nexec {sys.executable} -m taxiway "$@"\n')
+    tool.chmod(0o755)
+    script = (
+        f"{SCRIPTS['bash']}\nCOMP_LINE={typed!r}\nCOMP_POINT=${{#COMP_LINE}}\n_taxiway\n"
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={
+            **os.environ,
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+            "COMP_WORDBREAKS": " \t\n\"'><=;|&(:",
+        },
+    )
+    assert done.stdout.splitlines() == expected
+
+
+@pytest.mark.parametrize("shell", sorted(SCRIPTS))
+def test_the_script_is_printed_and_the_shell_reads_it(shell: str, folder: Path, capsys) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert script == SCRIPTS[shell]
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    (folder / "script").write_text(script)
+    subprocess.run([shell, "-n", str(folder / "script")], check=True)
+
+
+@pytest.mark.parametrize("words", [[], ["tcsh"]], ids=["none", "unknown"])
+def test_an_unknown_shell_is_an_error_that_names_the_known(words: list[str], capsys) -> None:
+    assert main(["completion", *words]) == 2
+    assert "one of: bash, zsh, fish" in capsys.readouterr().err
