@@ -65,15 +65,16 @@ class Feeds:
     def __iter__(self) -> Iterator[Feed]:
         import numpy as np
 
-        done = 0
+        done, step = 0, max(self._size, 1)
         for batch in self._batches:
             rows = len(next(iter(batch.values())))
-            for start in range(0, rows, max(self._size, 1)):
-                span = np.minimum(np.arange(start, start + self._size), rows - 1)
+            for start in range(0, rows, step):
+                if start + step >= rows:
+                    done += rows
+                    self._progress(done, self._total, "samples")
+                span = np.minimum(np.arange(start, start + step), rows - 1)
                 chosen = span if self._size else start
                 yield {name: array[chosen] for name, array in batch.items()}
-            done += rows
-            self._progress(done, self._total, "samples")
 
     def _stored(self, batch: Batch) -> Feed:
         from taxiway.model.runners.binding import bind, store
