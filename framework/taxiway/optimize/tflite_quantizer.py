@@ -75,7 +75,11 @@ def write_quantized(
 
 
 def refusal(model: Model, error: Exception) -> StepError:
-    return StepError(f"AI Edge Quantizer cannot quantize {model.path.name}: {error}")
+    """The error for a model that the quantizer gave up on; loops, as in an LSTM, are one cause."""
+    return StepError(
+        f"AI Edge Quantizer cannot quantize {model.path.name}: {error}",
+        "try optimize=[quantize_dynamic], or convert=onnx",
+    )
 
 
 def weights_in(model: Any, dtype: str) -> int:
