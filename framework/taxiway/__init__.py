@@ -1,8 +1,8 @@
 """Taxiway takes a trained model from a YAML recipe to a verified, deployable artifact.
 
-    import taxiway
-    result = taxiway.load("digits_int8").run()
-    print(result.metrics["result"]["accuracy"])
+import taxiway
+result = taxiway.load("digits_int8").run()
+print(result.metrics["result"]["accuracy"])
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,8 +1,8 @@
 """The Python API: the same three steps as the command line, with typed results.
 
-    recipe = taxiway.load("digits_int8", ["optimize.quantize_static.calibration.samples=128"])
-    for step in recipe.plan().steps: print(step.name, step.key)
-    result = recipe.run()
+recipe = taxiway.load("digits_int8", ["optimize.quantize_static.calibration.samples=128"])
+for step in recipe.plan().steps: print(step.name, step.key)
+result = recipe.run()
 """
 
 from __future__ import annotations

@@ -88,7 +88,9 @@ class Problem:
     refused: bool = False
 
     def render(self) -> str:
-        where = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        where = ":".join(
+            str(part) for part in (self.file, self.line, self.column) if part is not None
+        )
         text = f"{where}: error: {self.message}" if where else f"error: {self.message}"
         if self.excerpt is not None and self.column is not None:
             text += f"\n    {self.excerpt}\n    {' ' * (self.column - 1)}^"

@@ -109,8 +109,55 @@ def test_an_option_of_the_folder_beside_the_recipe_is_known_by_its_plugin(folder
     assert candidates("taxiway run mine.yaml convert=phone convert.b") == ["convert.batch="]
 
 
+QUIET = {"bash": "--norc", "zsh": "-f", "fish": "-N"}
+"""The flag that keeps a shell from reading the user's own files."""
+BASH = """
+COMP_LINE={line!r}
+COMP_POINT=${{#COMP_LINE}}
+_taxiway
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+ZSH = """
+LBUFFER={line!r}
+_taxiway
+"""
+ZSH_BEFORE = """
+compdef() { :; }
+_files() { :; }
+compadd() { while [[ "$1" != -- ]]; do shift; done; shift; print -l -- "$@"; }
+"""
+FISH = """
+complete -C {line!r}
+"""
+
+
+def completed(shell: str, line: str, folder: Path) -> list[str]:
+    """What a real shell makes of the line; skips where the shell is not installed."""
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    (folder / "bin").mkdir()
+    tool = folder / "bin/taxiway"
+    tool.write_text(f'#!/bin/sh\nexec {sys.executable} -m taxiway "$@"\n')
+    tool.chmod(0o755)
+    before = ZSH_BEFORE if shell == "zsh" else ""
+    after = {"bash": BASH, "zsh": ZSH, "fish": FISH}[shell].format(line=line)
+    done = subprocess.run(
+        [shell, QUIET[shell], "-c", before + SCRIPTS[shell] + after],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={
+            **os.environ,
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "COMP_WORDBREAKS": " \t\n\"'><=;|&(:",
+        },
+    )
+    return [found.split("\t")[0] for found in done.stdout.splitlines()]
+
+
 @pytest.mark.parametrize(
-    ("typed", "expected"),
+    ("line", "expected"),
     [
         ("taxiway li", ["list "]),
         ("taxiway run below/d", ["below/deep.yaml "]),
@@ -120,29 +167,29 @@ def test_an_option_of_the_folder_beside_the_recipe_is_known_by_its_plugin(folder
         ("taxiway run digits_int8 evaluate.baseline=", ["none ", "source "]),
     ],
 )
-def test_bash_completes_the_line(typed: str, expected: list[str], folder: Path) -> None:
-    if not shutil.which("bash"):
-        pytest.skip("bash is not installed")
-    (folder / "bin").mkdir()
-    tool = folder / "bin/taxiway"
-    tool.write_text(f'#!/bin/sh\nexec {sys.executable} -m taxiway "$@"\n')
-    tool.chmod(0o755)
-    script = (
-        f"{SCRIPTS['bash']}\nCOMP_LINE={typed!r}\nCOMP_POINT=${{#COMP_LINE}}\n_taxiway\n"
-        'printf "%s\\n" "${COMPREPLY[@]}"'
-    )
-    done = subprocess.run(
-        ["bash", "--norc", "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={
-            **os.environ,
-            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
-            "COMP_WORDBREAKS": " \t\n\"'><=;|&(:",
-        },
-    )
-    assert done.stdout.splitlines() == expected
+def test_bash_replaces_what_follows_the_last_word_break(
+    line: str, expected: list[str], folder: Path
+) -> None:
+    assert completed("bash", line, folder) == expected
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("taxiway li", ["list"]),
+        ("taxiway run ", ["below/", "digits_int8", "mine.yaml"]),
+        ("taxiway run digits_int8 convert=on", ["convert=onnx"]),
+        ("taxiway run digits_int8 evaluate.bas", ["evaluate.baseline="]),
+    ],
+)
+def test_zsh_and_fish_replace_the_word(
+    shell: str, line: str, expected: list[str], folder: Path
+) -> None:
+    found = completed(shell, line, folder)
+    assert set(expected) <= set(found)
+    if len(expected) == 1:
+        assert found == expected
 
 
 @pytest.mark.parametrize("shell", sorted(SCRIPTS))

@@ -45,9 +45,14 @@ _taxiway() {
 compdef _taxiway taxiway
 """,
     "fish": r"""function __taxiway
-    taxiway completion --complete (commandline -cp) 2>/dev/null
+    set -l found (taxiway completion --complete "$(commandline -cp)" 2>/dev/null)
+    if test -n "$found"
+        printf '%s\n' $found
+    else
+        __fish_complete_path (commandline -ct)
+    end
 end
-complete -c taxiway -a '(__taxiway)'
+complete -c taxiway -f -a '(__taxiway)'
 """,
 }
 _RECIPES = {"run": 1, "plan": 1, "show": 1, "validate": 1, "report": 1, "diff": 2}

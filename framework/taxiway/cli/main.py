@@ -57,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if not words[0].startswith("-") and words[0] not in COMMANDS:
         near = get_close_matches(words[0], COMMANDS, n=1)
-        hint = f"did you mean 'taxiway {near[0]}'?" if near else "`taxiway --help` shows the commands"
+        hint = (
+            f"did you mean 'taxiway {near[0]}'?" if near else "`taxiway --help` shows the commands"
+        )
         print(f"error: no command '{words[0]}'\n  hint: {hint}", file=sys.stderr)
         return 2
     command = parser().parse_args(words[:1]).command

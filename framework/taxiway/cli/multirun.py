@@ -20,7 +20,9 @@ def multirun(arguments: Namespace) -> int:
 
     if arguments.lock or arguments.locked:
         raise UsageError("a sweep has no lock file", "run one point by itself with --lock")
-    recipes = points(arguments.recipe, arguments.overrides, arguments.config_dir, arguments.allow_path)
+    recipes = points(
+        arguments.recipe, arguments.overrides, arguments.config_dir, arguments.allow_path
+    )
     for recipe in recipes:
         make_plan(recipe)
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")

@@ -16,7 +16,9 @@ EXAMPLES = """  taxiway plan digits_int8
 
 
 def main(argv: list[str]) -> int:
-    parser = command("plan", "Show the steps a run would take: cached, run or blocked, and why.", EXAMPLES)
+    parser = command(
+        "plan", "Show the steps a run would take: cached, run or blocked, and why.", EXAMPLES
+    )
     add_recipe(parser)
     add_store(parser)
     add_json(parser)

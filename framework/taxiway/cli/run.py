@@ -15,18 +15,31 @@ EXAMPLES = """  taxiway run digits_int8
 
 
 def main(argv: list[str]) -> int:
-    parser = command("run", "Run a recipe: each step from the cache, or in a worker process.", EXAMPLES)
+    parser = command(
+        "run", "Run a recipe: each step from the cache, or in a worker process.", EXAMPLES
+    )
     add_recipe(parser)
     add_store(parser)
     add_json(parser)
     parser.add_argument(
-        "--output", type=Path, default=Path("runs"), metavar="DIR", help="where NAME/TIME/ is made (runs)"
+        "--output",
+        type=Path,
+        default=Path("runs"),
+        metavar="DIR",
+        help="where NAME/TIME/ is made (runs)",
     )
-    parser.add_argument("-m", "--multirun", action="store_true", help="sweep over comma-separated overrides")
-    parser.add_argument("--lock", action="store_true", help="write NAME.lock beside the recipe when the run is done")
+    parser.add_argument(
+        "-m", "--multirun", action="store_true", help="sweep over comma-separated overrides"
+    )
+    parser.add_argument(
+        "--lock", action="store_true", help="write NAME.lock beside the recipe when the run is done"
+    )
     parser.add_argument("--locked", action="store_true", help="refuse to differ from NAME.lock")
     parser.add_argument(
-        "--lock-file", type=Path, metavar="FILE", help="a lock file elsewhere, for --lock and --locked"
+        "--lock-file",
+        type=Path,
+        metavar="FILE",
+        help="a lock file elsewhere, for --lock and --locked",
     )
     arguments = parser.parse_intermixed_args(argv)
     if arguments.multirun:

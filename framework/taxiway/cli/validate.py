@@ -15,10 +15,16 @@ EXAMPLES = """  taxiway validate digits_int8
 
 
 def main(argv: list[str]) -> int:
-    parser = command("validate", "Check a recipe: the file, its composition, and the order of its steps.", EXAMPLES)
+    parser = command(
+        "validate",
+        "Check a recipe: the file, its composition, and the order of its steps.",
+        EXAMPLES,
+    )
     add_recipe(parser)
     add_json(parser)
-    parser.add_argument("--static", action="store_true", help="check the file as written; do not compose it")
+    parser.add_argument(
+        "--static", action="store_true", help="check the file as written; do not compose it"
+    )
     parser.add_argument("--all", action="store_true", help="check every shipped recipe")
     arguments = _parse(parser, argv)
     from taxiway.compose.assets import shipped_recipes

@@ -19,7 +19,8 @@ def shipped_recipes() -> dict[str, Path]:
     """Recipes inside the package, by name such as `mlperf_tiny/kws_int8`."""
     root = asset("recipes")
     return {
-        path.relative_to(root).with_suffix("").as_posix(): path for path in sorted(root.rglob("*.yaml"))
+        path.relative_to(root).with_suffix("").as_posix(): path
+        for path in sorted(root.rglob("*.yaml"))
     }
 
 
@@ -34,7 +35,11 @@ def find_recipe(name: str) -> Path:
             return path.resolve()
         beside = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
         near = get_close_matches(name, [*beside, *(p.removeprefix("./") for p in beside)], n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "`taxiway list recipes` shows the shipped ones"
+        hint = (
+            f"did you mean '{near[0]}'?"
+            if near
+            else "`taxiway list recipes` shows the shipped ones"
+        )
         raise RecipeError([Problem(f"no recipe file '{name}'", hint=hint)])
     shipped = shipped_recipes()
     if name in shipped:

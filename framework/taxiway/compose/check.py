@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -54,7 +54,9 @@ def compose_checked(
         raise RecipeError(ordered(problems))
     options = absolute_inputs(values.data, shown, file.parent, allowed, locator)
     common = {key: options[key] for key in RecipeConfig.__struct_fields__ if key in options}
-    recipe = Recipe(file, options, shown, hidden, locator, convert(common, (), RecipeConfig, locator))
+    recipe = Recipe(
+        file, options, shown, hidden, locator, convert(common, (), RecipeConfig, locator)
+    )
     _typed(recipe)
     return recipe
 
@@ -103,11 +105,13 @@ def _missing_config(error: MissingConfigException, recipe: document.Document) ->
     return place.problem(message, hint) if place else Problem(message, recipe.label, hint=hint)
 
 
-def _composition(error: Exception, parsed: overrides.Overrides, recipe: document.Document) -> Problem:
+def _composition(
+    error: Exception, parsed: overrides.Overrides, recipe: document.Document
+) -> Problem:
     """A Hydra or OmegaConf complaint, at the override that it is about where it names one."""
     text = str(error).split("\n")[0]
     for index, (typed, override) in enumerate(zip(parsed.texts, parsed.parsed, strict=True)):
-        if f"'{override.key_or_group}" in text or override.input_line == typed and typed in text:
+        if f"'{override.key_or_group}" in text or (override.input_line == typed and typed in text):
             hint = None
             if override.is_delete():
                 hint = "`taxiway show RECIPE` prints what there is"
@@ -125,7 +129,9 @@ def _validate(values: Resolved, shown: Any, locator: Locator) -> list[Problem]:
         problems.append(locator.problem(path, f"{name} has no value", hint))
     for path, reason in values.failed:
         problems.append(locator.problem(path, *_unresolved(".".join(map(str, path)), reason)))
-    unknown = {tuple(map(str, path)) for path in (*values.missing, *(path for path, _ in values.failed))}
+    unknown = {
+        tuple(map(str, path)) for path in (*values.missing, *(path for path, _ in values.failed))
+    }
     for mistake in mistakes(values.data, schema.load_resolved(registry()), shown):
         if tuple(map(str, mistake.path)) not in unknown:
             problems.append(locate(mistake, locator))

@@ -22,17 +22,22 @@ def check_defaults(recipe: Document, groups: Mapping[str, Mapping[str, Path]]) -
     node = next((value for key, value in root.value if key.value == "defaults"), None)
     if node is None:
         place = recipe.place(root.start_mark)
-        yield place.problem("a recipe needs a defaults list", "begin with:\n    defaults:\n      - base")
+        yield place.problem(
+            "a recipe needs a defaults list", "begin with:\n    defaults:\n      - base"
+        )
         return
     if not isinstance(node, yaml.SequenceNode):
-        yield recipe.place(node.start_mark).problem("defaults must be a list", "write `- base`, `- source: keras`")
+        yield recipe.place(node.start_mark).problem(
+            "defaults must be a list", "write `- base`, `- source: keras`"
+        )
         return
     for entry in node.value:
         if isinstance(entry, yaml.ScalarNode):
             if entry.value not in ("base", "_self_") and entry.value.split("/")[0] not in groups:
                 place = recipe.place(entry.start_mark)
                 yield place.problem(
-                    f"no config '{entry.value}'", f"write `- GROUP: OPTION`; groups: {', '.join(groups)}"
+                    f"no config '{entry.value}'",
+                    f"write `- GROUP: OPTION`; groups: {', '.join(groups)}",
                 )
         elif isinstance(entry, yaml.MappingNode):
             yield from _entry(recipe, entry, groups)
@@ -48,10 +53,14 @@ def _entry(
         group = words[-1].split("@")[0].removeprefix("/")
         known = _LAUNCHERS if group == "hydra/launcher" else groups.get(group)
         if known is None:
-            yield recipe.place(key.start_mark).problem(f"no config group '{group}'", nearest(group, groups))
+            yield recipe.place(key.start_mark).problem(
+                f"no config group '{group}'", nearest(group, groups)
+            )
             continue
         for item in value.value if isinstance(value, yaml.SequenceNode) else [value]:
             name = str(item.value)
             empty = item.tag.endswith(":null") or name == "???" or "${" in name
             if isinstance(item, yaml.ScalarNode) and not empty and name not in known:
-                yield recipe.place(item.start_mark).problem(f"no {group} '{name}'", nearest(name, known))
+                yield recipe.place(item.start_mark).problem(
+                    f"no {group} '{name}'", nearest(name, known)
+                )

@@ -88,7 +88,11 @@ class Document:
                         break
                 else:
                     return None
-            elif isinstance(node, yaml.SequenceNode) and str(part).isdigit() and int(part) < len(node.value):
+            elif (
+                isinstance(node, yaml.SequenceNode)
+                and str(part).isdigit()
+                and int(part) < len(node.value)
+            ):
                 node = node.value[int(part)]
                 mark = node.start_mark
             else:
@@ -205,8 +209,12 @@ def _expanded(node: yaml.Node, known: dict[int, int], open_nodes: set[int]) -> i
 
 
 def _walk(document: Document, node: yaml.Node, path: tuple[str, ...]) -> Iterator[Problem]:
-    if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
-        yield document.place(node.start_mark).problem(f"the tag {node.tag} is refused", refused=True)
+    if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith(
+        "tag:yaml.org,2002:python"
+    ):
+        yield document.place(node.start_mark).problem(
+            f"the tag {node.tag} is refused", refused=True
+        )
     if isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
             if path == ("defaults",):

@@ -92,7 +92,9 @@ def compose(hydra: Any, recipe: Path, overrides: Sequence[str]) -> DictConfig:
     return hydra_compose(recipe.stem, [*QUIET, *overrides], return_hydra_config=True)
 
 
-def sources(hydra: Any, recipe: Path, overrides: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+def sources(
+    hydra: Any, recipe: Path, overrides: Sequence[str]
+) -> list[tuple[str, tuple[str, ...]]]:
     """(config path, package) of each file that was merged, in merge order."""
     from hydra.types import RunMode
 

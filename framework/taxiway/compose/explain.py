@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -52,15 +53,19 @@ def explain(error: ValidationError, shown: Any) -> Iterator[Mistake]:
         known = list(error.schema.get("properties", {}))
         for key in error.instance:
             if key not in known:
-                yield Mistake((*path, key), f"unknown key '{key}' in {where}", nearest(str(key), known), False)
+                yield Mistake(
+                    (*path, key), f"unknown key '{key}' in {where}", nearest(str(key), known), False
+                )
     elif error.validator == "required":
         for key in error.validator_value:
             if key not in error.instance:
                 yield _missing(path, where, key, error)
-    elif error.validator == "anyOf" and error.context:
+    elif error.validator == "anyOf" and error.context and "x-quantity" not in error.schema:
         yield from explain(_meant(error), shown)
     else:
-        yield Mistake(path, f"{where} is {quote(path, shown)}; {_expected(error)}", _hint(error), True)
+        yield Mistake(
+            path, f"{where} is {quote(path, shown)}; {_expected(error)}", _hint(error), True
+        )
 
 
 def _missing(path: tuple[Any, ...], where: str, key: str, error: ValidationError) -> Mistake:
@@ -75,7 +80,14 @@ def _missing(path: tuple[Any, ...], where: str, key: str, error: ValidationError
 
 def _meant(error: ValidationError) -> ValidationError:
     """Of several alternatives, the one the author meant: the one that fails deepest, or fits the type."""
-    kinds = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
+    kinds = {
+        dict: "object",
+        list: "array",
+        str: "string",
+        bool: "boolean",
+        int: "number",
+        float: "number",
+    }
     kind = kinds.get(type(error.instance))
 
     def rank(candidate: ValidationError) -> tuple[bool, int, bool]:
@@ -111,7 +123,9 @@ def _expected(error: ValidationError) -> str:
             return f"it must be {options[0]}"
         return f"it must be one of {', '.join(map(str, options))}"
     if error.validator == "type":
-        return f"it must be {' or '.join(_TYPES.get(t, t) for t in _as_list(error.validator_value))}"
+        return (
+            f"it must be {' or '.join(_TYPES.get(t, t) for t in _as_list(error.validator_value))}"
+        )
     if error.validator in _BOUNDS:
         return f"it must be {_BOUNDS[error.validator]} {error.validator_value}"
     if error.validator == "pattern":
@@ -121,9 +135,12 @@ def _expected(error: ValidationError) -> str:
 
 def _hint(error: ValidationError) -> str | None:
     if error.validator in ("enum", "const"):
-        return nearest(str(error.instance), [str(option) for option in _as_list(error.validator_value)])
+        return nearest(
+            str(error.instance), [str(option) for option in _as_list(error.validator_value)]
+        )
     quantity = error.schema.get("x-quantity")
-    if quantity and isinstance(error.instance, int | float):
-        return f"write the unit: '{error.instance} {quantity.split(' ')[-1].strip(chr(39))}'"
+    unit = re.search(r"'[\d.]+ (\S+)'", quantity or "")
+    if unit and isinstance(error.instance, int | float):
+        return f"write the unit: '{error.instance} {unit[1]}'"
     description: str | None = error.schema.get("description")
     return description

@@ -22,7 +22,9 @@ def input_fields(config: type[Config]) -> list[tuple[str, ...]]:
     return list(_fields(schema, schema, ()))
 
 
-def _fields(schema: Mapping[str, Any], root: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _fields(
+    schema: Mapping[str, Any], root: Mapping[str, Any], path: tuple[str, ...]
+) -> Iterator[tuple[str, ...]]:
     if "$ref" in schema:
         schema = root.get("$defs", {}).get(schema["$ref"].rsplit("/", 1)[-1], {})
     for alternative in schema.get("anyOf", ()):
@@ -72,7 +74,9 @@ def absolute_inputs(
 def _input_paths(options: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for section in SECTIONS:
         steps = options.get(section) or {}
-        named = {name: step for name, step in steps.items()} if section == "optimize" else {"": steps}
+        named = (
+            {name: step for name, step in steps.items()} if section == "optimize" else {"": steps}
+        )
         for name, step in named.items():
             if step:
                 config = registry().get(section, step["type"]).step.Config
@@ -88,14 +92,20 @@ def _outside(path: Sequence[str], written: str, target: Path, locator: Locator) 
         f"give it on the command line: {name}={written}, in an environment variable: "
         f"${{oc.env:NAME}}, or allow its folder: --allow-path {target.parent}"
     )
-    return place.problem(message, hint, refused=True) if place else Problem(message, hint=hint, refused=True)
+    return (
+        place.problem(message, hint, refused=True)
+        if place
+        else Problem(message, hint=hint, refused=True)
+    )
 
 
 def _absent(path: Sequence[str], written: str, base: Path, text: str, locator: Locator) -> Problem:
     parent = (base / text).parent
     names = [entry.name for entry in parent.iterdir()] if parent.is_dir() else []
     near = get_close_matches(Path(text).name, names, n=1)
-    hint = f"did you mean '{Path(text).with_name(near[0])}'?" if near else f"looked in {_short(base)}"
+    hint = (
+        f"did you mean '{Path(text).with_name(near[0])}'?" if near else f"looked in {_short(base)}"
+    )
     return locator.problem(path, f"{'.'.join(path)}: no file or folder '{written}'", hint)
 
 

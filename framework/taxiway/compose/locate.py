@@ -77,7 +77,7 @@ class Locator:
             path = path[:-1]
             if place and not place.shipped:
                 return place
-        return chosen or place or self._first()
+        return chosen or self._first() or place
 
     def _around(self, path: tuple[Any, ...]) -> Place | None:
         return self.overrides.inside(path) or (self.exact(path) if len(path) > 1 else None)
@@ -108,7 +108,9 @@ def quoted_option(options: Any, message: str) -> tuple[str, ...]:
 
     def search(value: Any, path: tuple[str, ...]) -> tuple[str, ...]:
         if isinstance(value, dict):
-            found = (search(child, (*path, str(key))) for key, child in value.items() if key != "type")
+            found = (
+                search(child, (*path, str(key))) for key, child in value.items() if key != "type"
+            )
             return next((each for each in found if each), ())
         return path if isinstance(value, str) and value in quoted else ()
 

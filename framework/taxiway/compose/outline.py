@@ -49,7 +49,7 @@ def _defaults(lines: list[str]) -> dict[str, tuple[str, ...]]:
     for line in (text.split(" #")[0].rstrip() for text in lines):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        if re.match(r"[\w-]", line):
+        if not line[0].isspace() and line[0] != "-":
             inside = line.startswith("defaults:")
             continue
         match = _ENTRY.match(line) if inside else None

@@ -58,14 +58,18 @@ class Overrides:
     def inside(self, path: Sequence[object]) -> Place | None:
         """The last override that wrote something below `path`."""
         prefix = ".".join(map(str, path)) + "."
-        for index, (text, override) in reversed(list(enumerate(zip(self.texts, self.parsed, strict=True)))):
+        for index, (text, override) in reversed(
+            list(enumerate(zip(self.texts, self.parsed, strict=True)))
+        ):
             if override.key_or_group.startswith(prefix):
                 return place(text, index)
         return None
 
     def chose(self, path: Sequence[object]) -> Place | None:
         """The last override that chose an option of the group of `path`."""
-        for index, (text, override) in reversed(list(enumerate(zip(self.texts, self.parsed, strict=True)))):
+        for index, (text, override) in reversed(
+            list(enumerate(zip(self.texts, self.parsed, strict=True)))
+        ):
             if path and override.key_or_group == path[0] and override.key_or_group in self.groups:
                 return place(text, index, text.find("=") + 2)
         return None
@@ -83,7 +87,9 @@ class Overrides:
         return list(product(*axes.values()))
 
 
-def parse(texts: Sequence[str], groups: Mapping[str, Mapping[str, Path]], sweep: bool = False) -> Overrides:
+def parse(
+    texts: Sequence[str], groups: Mapping[str, Mapping[str, Path]], sweep: bool = False
+) -> Overrides:
     """Check each override by itself.
 
     Raises RecipeError with all of them that do not parse, choose an option that does not exist,
@@ -123,7 +129,9 @@ def _check(
         yield at.problem(f"'{text}' names several values", hint)
         return
     if key in groups and not override.is_delete():
-        values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+        values = (
+            list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+        )
         for value in values:
             for option in value if isinstance(value, list) else [value]:
                 if option is None or isinstance(option, dict):
@@ -134,4 +142,3 @@ def _check(
                     yield place(text, index, text.find("=") + 2).problem(
                         f"no {key} '{option}'", nearest(str(option), groups[key])
                     )
-

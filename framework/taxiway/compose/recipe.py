@@ -53,7 +53,9 @@ class Recipe:
         value: Any = self.options
         for part in path:
             value = value[part]
-        return convert(value, path, registry().get(path[0], value["type"]).step.Config, self.locator)
+        return convert(
+            value, path, registry().get(path[0], value["type"]).step.Config, self.locator
+        )
 
     def scrub(self, text: str) -> str:
         """`text` with each environment value that the recipe read replaced by its name."""
@@ -62,7 +64,9 @@ class Recipe:
         return text
 
 
-def convert(value: Mapping[str, Any], path: Sequence[str], kind: type[Any], locator: Locator) -> Any:
+def convert(
+    value: Mapping[str, Any], path: Sequence[str], kind: type[Any], locator: Locator
+) -> Any:
     """Plain options to a typed Config; RecipeError at the line of the option that is wrong.
 
     A Config names that option at the start of its ValueError: `gates.size.max: 3 has no unit`.

@@ -13,7 +13,8 @@ class Limits(Config):
     """What one step may use before it is stopped."""
 
     memory: Annotated[
-        ByteSize | None, Meta(description="Memory of the worker; null: four fifths of the machine's.")
+        ByteSize | None,
+        Meta(description="Memory of the worker; null: four fifths of the machine's."),
     ] = None
     time: Annotated[Duration, Meta(description="Time of one step.")] = "60 min"
 
@@ -28,6 +29,8 @@ class RecipeConfig(Config):
             description="Name of the recipe and of what it makes: letters, digits, '_' and '-'.",
         ),
     ]
-    description: Annotated[str | None, Meta(description="What the recipe is for, in one sentence.")] = None
+    description: Annotated[
+        str | None, Meta(description="What the recipe is for, in one sentence.")
+    ] = None
     seed: Annotated[int, Meta(ge=0, description="Seed of everything that is random.")] = 0
     limits: Annotated[Limits, Meta(description="What one step may use.")] = Limits()

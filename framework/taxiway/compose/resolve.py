@@ -32,7 +32,9 @@ def resolve(config: DictConfig) -> Resolved:
 
 def public(config: DictConfig) -> Any:
     """The same data, with the name of an environment variable in place of its value."""
-    with _environment(lambda name, default=None: f"${{oc.env:{name}}}" if name in os.environ else default):
+    with _environment(
+        lambda name, default=None: f"${{oc.env:{name}}}" if name in os.environ else default
+    ):
         return _walk(config, (), Resolved())
 
 

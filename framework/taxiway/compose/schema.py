@@ -50,7 +50,10 @@ def _definitions(registry: Registry) -> dict[str, dict[str, Any]]:
 
 def _common() -> dict[str, Any]:
     schema = plugin_schema(RecipeConfig, "recipe")
-    return {"properties": schema["properties"], "definitions": {"recipe": {"$defs": schema.get("$defs", {})}}}
+    return {
+        "properties": schema["properties"],
+        "definitions": {"recipe": {"$defs": schema.get("$defs", {})}},
+    }
 
 
 def _choose(section: str, names: Iterable[str], nullable: bool) -> dict[str, Any]:
@@ -101,7 +104,11 @@ def _partial(schema: Any) -> Any:
         return [_partial(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    out = {key: _partial(value) for key, value in schema.items() if key not in ("required", "properties")}
+    out = {
+        key: _partial(value)
+        for key, value in schema.items()
+        if key not in ("required", "properties")
+    }
     if "properties" in schema:
         out["properties"] = {key: _loose(value) for key, value in schema["properties"].items()}
     return out
@@ -130,9 +137,14 @@ def recipe(registry: Registry, groups: Mapping[str, Iterable[str]]) -> dict[str,
     rules = []
     for section in SECTIONS:
         names = registry.section(section)
-        properties[section] = {"type": ["object", "null"], "description": f"Options of the {section} plugin."}
+        properties[section] = {
+            "type": ["object", "null"],
+            "description": f"Options of the {section} plugin.",
+        }
         if section in NAMED:
-            properties[section]["properties"] = {n: {"$ref": f"#/$defs/{section}.{n}"} for n in names}
+            properties[section]["properties"] = {
+                n: {"$ref": f"#/$defs/{section}.{n}"} for n in names
+            }
             continue
         for name in names:
             chosen = {
@@ -167,7 +179,13 @@ def _default_entries(groups: Mapping[str, Iterable[str]]) -> list[dict[str, Any]
     entries = []
     for group, options in groups.items():
         names = {"enum": sorted(options)}
-        choice = {"anyOf": [names, {"type": "array", "items": names, "uniqueItems": True}, {"type": "null"}]}
+        choice = {
+            "anyOf": [
+                names,
+                {"type": "array", "items": names, "uniqueItems": True},
+                {"type": "null"},
+            ]
+        }
         entries.append(
             {
                 "type": "object",
@@ -176,7 +194,9 @@ def _default_entries(groups: Mapping[str, Iterable[str]]) -> list[dict[str, Any]
                 "properties": {group: {"description": f"Options of conf/{group}.", **choice}},
             }
         )
-    launcher = {"override hydra/launcher": {"type": "string", "description": "Launcher of a --multirun."}}
+    launcher = {
+        "override hydra/launcher": {"type": "string", "description": "Launcher of a --multirun."}
+    }
     entries.append({"type": "object", "additionalProperties": False, "properties": launcher})
     return entries
 
@@ -193,6 +213,8 @@ def documents(registry: Registry) -> dict[str, dict[str, Any]]:
 def load_resolved(registry: Registry) -> dict[str, Any]:
     """The shipped schema, or one made now where plugins of other packages are installed."""
     if all(p.builtin for section in SECTIONS for p in registry.section(section).values()):
-        schema: dict[str, Any] = json.loads((asset("schemas") / "resolved.schema.json").read_bytes())
+        schema: dict[str, Any] = json.loads(
+            (asset("schemas") / "resolved.schema.json").read_bytes()
+        )
         return schema
     return resolved(registry)

@@ -93,7 +93,8 @@ def _assign(specs: Sequence[TensorSpec], arrays: Sequence[Array]) -> dict[str, A
     """One array per input, by name, then by dtype, then by order; None where one is left."""
     chosen: dict[str, Array] = {}
     for spec in specs:
-        free = [a for a in arrays if a not in chosen.values() and fits(spec, a)]
+        taken = {array.name for array in chosen.values()} | {s.name for s in specs if s != spec}
+        free = [array for array in arrays if array.name not in taken and fits(spec, array)]
         if not free:
             return None
         wanted = "float32" if spec.quantized else spec.dtype

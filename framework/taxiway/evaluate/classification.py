@@ -1,8 +1,9 @@
-"""Classification: accuracy, agreement with the source, latency, size and memory, side by side."""
+"""Classification: accuracy, agreement with the source, latency, size and memory."""
 
 from __future__ import annotations
 
-import filecmp
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
@@ -13,7 +14,7 @@ from taxiway.evaluate.classes import class_numbers, predicted, score_output
 from taxiway.evaluate.limits import Gates, needs_baseline
 from taxiway.evaluate.performance import performance
 from taxiway.model import FORMATS, Model
-from taxiway.plugins import TEST, Context, Dataset, Selection
+from taxiway.plugins import TEST, Context, Dataset, Measurement, Selection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,15 +23,17 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+PREDICTIONS = "predictions.npy"
+"""The class of every row, int64 `[n]`: what the agreement of the result is counted with."""
+
 Positive = Annotated[int, Meta(ge=1)]
 
 
 class Classification(plugins.Evaluate):
-    """Measures the result and its source on the same labelled rows."""
+    """Measures a model on labelled rows: accuracy, latency, size and memory, agreement with the source."""
 
     accepts = frozenset(FORMATS)
     machine_dependent = True
-    libraries = ("ai-edge-litert", "onnxruntime", "tensorflow", "keras", "tf-keras")
 
     class Config(plugins.Config, frozen=True, tag_field="type", tag="classification"):
         """Classes by the highest score, or by 0.5 where the model gives one probability."""
@@ -55,99 +58,73 @@ class Classification(plugins.Evaluate):
             needed = needs_baseline(self.gates)
             if self.baseline == "none" and needed:
                 raise ValueError(
-                    f"gate {needed[0]} compares with the source; set baseline: source or drop it"
+                    f"gates.{needed[0]}: it compares with the source, but baseline is none; "
+                    "set baseline: source, or drop the gate"
                 )
 
     def reads(self, options: Config) -> tuple[Selection, ...]:
         return (Selection(options.split, options.samples, labels=True),)
 
+    def compares(self, options: Config) -> bool:
+        return options.baseline == "source"
+
     def run(self, model: Model, options: Config, context: Context) -> dict[str, Any]:
-        """The figures of `result`, and of `source` where it is the baseline.
+        """The figures of `model`; `agreement` where there is a baseline.
 
         accuracy, agreement: fractions of the n rows. latency_p50, latency_p95: seconds for one
         sample on one thread. size, peak_memory: bytes; `performance` says how they are taken.
         Raises StepError where outputs or labels do not fit, or an output is not finite.
         """
+        import numpy as np
+
         from taxiway.model.runners import open_runner
 
         (selection,) = self.reads(options)
-        data = context.data
-        if data is None:
+        if context.data is None:
             raise StepError("evaluation needs data", "add a data section: data=npz data.path=...")
-        models = {"result": model}
-        if options.baseline == "source":
-            if context.source is None:
-                raise StepError("evaluation has no source to compare with", "set baseline: none")
-            if not _same(model, context.source):
-                models = {"source": context.source, "result": model}
-        runners = {name: open_runner(subject) for name, subject in models.items()}
-        subjects, sample = _accuracy(models, runners, data, selection, options, context)
-        for name, runner in runners.items():
-            subjects[name] |= performance(models[name], runner, sample, context.workdir)
-        if options.baseline == "source":
-            subjects.setdefault("source", dict(subjects["result"]))
-            subjects["source"]["agreement"] = 1.0
-            subjects["result"].setdefault("agreement", 1.0)
-        return {
-            "n": data.count(selection),
-            "subjects": dict(sorted(subjects.items(), reverse=True)),
-        }
+        runner = open_runner(model)
+        classes, right, sample = _predict(model, runner, context.data, selection, options, context)
+        np.save(context.workdir / PREDICTIONS, classes, allow_pickle=False)
+        figures = {"n": len(classes), "accuracy": right / len(classes)}
+        if context.baseline:
+            figures["agreement"] = _agreement(classes, context.baseline)
+        return figures | performance(model, runner, sample, context.workdir)
 
 
-def _same(one: Model, other: Model) -> bool:
-    if one.path == other.path:
-        return True
-    files = one.path.is_file() and other.path.is_file() and one.format == other.format
-    return files and filecmp.cmp(one.path, other.path, shallow=False)
-
-
-def _accuracy(
-    models: dict[str, Model],
-    runners: dict[str, Runner],
+def _predict(
+    model: Model,
+    runner: Runner,
     data: Dataset,
     selection: Selection,
     options: Classification.Config,
     context: Context,
-) -> tuple[dict[str, dict[str, Any]], dict[str, Array]]:
-    """Accuracy of each model and agreement of the result, and the first rows for the latency."""
+) -> tuple[Array, int, dict[str, Array]]:
+    """The class of every row `[n]`, how many are right, and the first rows for the latency."""
     import numpy as np
 
-    outputs = {name: score_output(model, options.output) for name, model in models.items()}
-    right = dict.fromkeys(models, 0)
-    agreeing = done = 0
+    output = score_output(model, options.output)
     total = data.count(selection)
-    kept: list[dict[str, Array]] = []
+    classes: list[Array] = []
+    kept: list[Mapping[str, Array]] = []
+    right = done = 0
     for batch in data.batches(selection, options.batch_size):
         assert batch.labels is not None
-        guesses, classes = _guesses(runners, outputs, batch.inputs, len(batch.labels))
-        labels = class_numbers(batch.labels, classes)
-        for name, guess in guesses.items():
-            right[name] += int(np.count_nonzero(guess == labels))
-        if "source" in guesses:
-            agreeing += int(np.count_nonzero(guesses["result"] == guesses["source"]))
+        scores = runner.predict(batch.inputs)[output]
+        guesses, count = predicted(scores, len(batch.labels), output)
+        right += int(np.count_nonzero(guesses == class_numbers(batch.labels, count)))
+        classes.append(guesses)
         if done < options.latency_samples:
             kept.append({k: v[: options.latency_samples - done] for k, v in batch.inputs.items()})
-        done += len(labels)
+        done += len(guesses)
         context.progress(done, total, "samples")
     if not done:
         raise StepError(f"split '{selection.split}' is empty", "give it rows under data.splits")
-    figures: dict[str, dict[str, Any]] = {n: {"accuracy": c / done} for n, c in right.items()}
-    if "source" in models:
-        figures["result"]["agreement"] = agreeing / done
-    return figures, {name: np.concatenate([part[name] for part in kept]) for name in kept[0]}
+    sample = {name: np.concatenate([part[name] for part in kept]) for name in kept[0]}
+    return np.concatenate(classes), right, sample
 
 
-def _guesses(
-    runners: dict[str, Runner], outputs: dict[str, str], inputs: dict[str, Array], n: int
-) -> tuple[dict[str, Array], int]:
-    guesses, classes = {}, {}
-    for name, runner in runners.items():
-        scores = runner.predict(inputs)[outputs[name]]
-        guesses[name], classes[name] = predicted(scores, n, outputs[name])
-    if len(set(classes.values())) != 1:
-        found = ", ".join(f"{name} {count}" for name, count in classes.items())
-        raise StepError(
-            f"the models differ in their number of classes: {found}",
-            "set evaluate.output to the output that holds the class scores",
-        )
-    return guesses, classes["result"]
+def _agreement(classes: Array, baseline: Measurement) -> float:
+    import numpy as np
+
+    others = np.load(Path(baseline.files) / PREDICTIONS, allow_pickle=False)
+    return float(np.count_nonzero(classes == others) / len(classes))

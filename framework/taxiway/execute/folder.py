@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taxiway.errors import SafetyError, StepError
-from taxiway.execute.result import RunResult
+from taxiway.execute.result import RunResult, Status
 from taxiway.execute.store import Entry
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ class RunFolder:
         """`output/name/TIME`. Raises SafetyError where a folder of it is a link, StepError where the disk refuses."""
         for folder in (output, output / name):
             if folder.is_symlink():
-                raise SafetyError(f"the output folder {folder} is a link", "name the folder itself: --output DIR")
+                raise SafetyError(
+                    f"the output folder {folder} is a link", "name the folder itself: --output DIR"
+                )
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         try:
             (output / name).mkdir(parents=True, exist_ok=True)
@@ -40,12 +42,19 @@ class RunFolder:
                     continue
                 return cls(path)
         except OSError as error:
-            raise StepError(f"{output / name}: {error.strerror}", "choose another folder: --output DIR") from error
+            raise StepError(
+                f"{output / name}: {error.strerror}", "choose another folder: --output DIR"
+            ) from error
         raise StepError(f"{output / name} has too many runs of {stamp}")
 
-    def keep_artifact(self, model: Path, name: str) -> Path:
-        """A copy of the resulting model, as `NAME.tflite`, `NAME.onnx` or the folder `NAME`."""
-        return self._keep(model, self.path / f"{name}{model.suffix if model.is_file() else ''}")
+    def keep_artifact(self, model: Path, name: str, status: Status) -> Path:
+        """A copy of the resulting model: `NAME.tflite`, `NAME.onnx` or the folder `NAME`.
+
+        One that failed a gate says so in its name: `NAME.not_accepted.tflite`.
+        """
+        mark = ".not_accepted" if status == "not accepted" else ""
+        suffix = model.suffix if model.is_file() else ""
+        return self._keep(model, self.path / f"{name}{mark}{suffix}")
 
     def keep_bundle(self, entry: Entry | None) -> Path | None:
         return self._keep(entry.files, self.path / "bundle") if entry else None

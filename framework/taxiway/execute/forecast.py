@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from taxiway.evaluate.gates import judge
+from taxiway.execute.figures import compared
 from taxiway.execute.history import History
 from taxiway.execute.plan import Plan, PlannedStep
 from taxiway.execute.store import Store
@@ -39,9 +40,9 @@ def forecast(plan: Plan, store: Store) -> list[Forecast]:
 
 def _failing_gates(plan: Plan, store: Store) -> str:
     """Why the gates would stop the run, where the figures are known already."""
-    step = plan.step("evaluate")
-    gates = getattr(step.options, "gates", None) if step else None
-    entry = store.get(step.key) if step and gates else None
-    if entry is None:
+    measured = {step.name: store.get(step.key) for step in plan.steps if step.section == "evaluate"}
+    evaluate = plan.step("evaluate")
+    gates = getattr(evaluate.options, "gates", None) if evaluate else None
+    if not gates or not all(measured.values()):
         return ""
-    return "; ".join(v.reason for v in judge(gates, entry.record["figures"]) if not v.passed)
+    return "; ".join(v.reason for v in judge(gates, compared(measured)) if not v.passed)

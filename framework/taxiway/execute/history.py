@@ -12,7 +12,7 @@ from typing import Any
 from taxiway.execute.keys import changes
 from taxiway.execute.plan import Plan, PlannedStep
 
-UPSTREAM = ("model", "source", "evaluation")
+UPSTREAM = ("model", "baseline", "evaluation")
 
 
 def own_parts(parts: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from typing import Any
 import msgspec
 
 from taxiway.execute.digest import digest_json, digest_path
+from taxiway.model import Format
+from taxiway.model.runners import runtime_libraries
 from taxiway.plugins import Config, Plugin, Step
 
 SCHEMA = 1
@@ -29,6 +31,7 @@ def key_of(parts: Mapping[str, Any]) -> str:
 def parts_of(
     plugin: Plugin,
     step: Step,
+    takes: Format | None,
     options: Config,
     input_fields: Sequence[tuple[str, ...]],
     inputs: Mapping[str, Any],
@@ -49,7 +52,7 @@ def parts_of(
         "implementation": f"{type(step).__module__}:{type(step).__qualname__}",
         "revision": step.revision,
         "options": plain,
-        "libraries": libraries(plugin, step),
+        "libraries": libraries(plugin, step, takes),
         "inputs": dict(inputs),
     }
     if step.seeded:
@@ -59,12 +62,12 @@ def parts_of(
     return parts
 
 
-def libraries(plugin: Plugin, step: Step) -> dict[str, str]:
+def libraries(plugin: Plugin, step: Step, takes: Format | None) -> dict[str, str]:
     """The versions of the distributions that a step's result depends on."""
-    names = list(step.libraries)
+    names = [*step.libraries, *(runtime_libraries(takes) if step.runs_model else ())]
     if not plugin.builtin and plugin.entry.dist:
         names.append(plugin.entry.dist.name)
-    return {name: _version(name) for name in sorted(names)}
+    return {name: _version(name) for name in sorted(set(names))}
 
 
 @cache

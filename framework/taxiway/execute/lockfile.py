@@ -34,11 +34,17 @@ class Lock:
         try:
             body = json.loads(path.read_bytes())
         except OSError as error:
-            raise UsageError(f"no lock file {path}", "write it: taxiway run RECIPE --lock") from error
+            raise UsageError(
+                f"no lock file {path}", "write it: taxiway run RECIPE --lock"
+            ) from error
         except ValueError as error:
-            raise UsageError(f"{path} is not a lock file: {error}", "write it anew: --lock") from error
+            raise UsageError(
+                f"{path} is not a lock file: {error}", "write it anew: --lock"
+            ) from error
         if not isinstance(body, dict) or body.get("lock") != VERSION:
-            raise UsageError(f"{path} is not a lock file of version {VERSION}", "write it anew: --lock")
+            raise UsageError(
+                f"{path} is not a lock file of version {VERSION}", "write it anew: --lock"
+            )
         return cls(path, body)
 
     def check_plan(self, plan: Plan) -> None:
@@ -62,8 +68,8 @@ class Lock:
         if step.gives is not None:
             self._refuse(changes(pinned.get("outputs", {}), entry.outputs, f"{step.name}: "))
         if step.section == "evaluate":
-            found = changes(self.body["metrics"], metrics(entry), f"{step.name}: ")
-            self._refuse(found)
+            pinned = self.body["metrics"].get(step.name, {})
+            self._refuse(changes(pinned, metrics(entry), f"{step.name}: "))
 
     def _refuse(self, found: list[str]) -> None:
         if found:
@@ -74,13 +80,10 @@ class Lock:
             )
 
 
-def metrics(entry: Entry) -> dict[str, dict[str, Any]]:
+def metrics(entry: Entry) -> dict[str, Any]:
     """The repeatable figures of an evaluation."""
-    subjects = entry.record["figures"].get("subjects", {})
-    return {
-        subject: {name: value for name, value in figures.items() if name in PINNED_METRICS}
-        for subject, figures in subjects.items()
-    }
+    figures = entry.record["figures"]
+    return {name: value for name, value in figures.items() if name in PINNED_METRICS}
 
 
 def lock_path(recipe: Recipe) -> Path:
@@ -100,7 +103,9 @@ def content(plan: Plan, entries: Mapping[str, Entry]) -> bytes:
         for step in plan.steps
         if step.name in entries
     }
-    figures = metrics(entries["evaluate"]) if "evaluate" in entries else {}
+    figures = {
+        name: metrics(entry) for name, entry in entries.items() if name.startswith("evaluate")
+    }
     body = {
         "lock": VERSION,
         "recipe": plan.recipe.public,

@@ -17,13 +17,15 @@ from taxiway.execute.route import NoRoute, as_problem, route
 from taxiway.model import Format
 from taxiway.plugins import Config, Dataset, Plugin, Selection, Step, registry
 
+BASELINE = "evaluate.source"
+
 
 @dataclass(frozen=True)
 class PlannedStep:
     """One step: what runs on which format, and its key.
 
     name: unique in the plan, such as `optimize.quantize_static`. uses: role -> name of the step
-    whose result it gets (`model`, `source`, `evaluation`).
+    whose result it gets (`model`, `baseline`, `evaluation`).
     """
 
     name: str
@@ -84,11 +86,13 @@ class _Planner:
         format = self._model_steps(start)
         model = self.steps[-1].name
         for section, uses in (
-            ("evaluate", {"model": model, "source": "source"}),
-            ("deploy", {"model": model, "source": "source", "evaluation": "evaluate"}),
+            ("evaluate", {"model": model, "baseline": BASELINE}),
+            ("deploy", {"model": model, "evaluation": "evaluate"}),
         ):
             if self.recipe.section(section):
                 plugin = self._plugin((section,))
+                if section == "evaluate":
+                    self._baseline(plugin, start)
                 known = {step.name for step in self.steps}
                 uses = {role: name for role, name in uses.items() if name in known}
                 if format in plugin.accepts:
@@ -99,6 +103,12 @@ class _Planner:
             raise RecipeError(self.problems)
         return Plan(self.recipe, tuple(self.steps))
 
+    def _baseline(self, plugin: Plugin, start: Format) -> None:
+        """The source is measured by itself, so that another pass or gate does not measure it again."""
+        step = plugin.implementation(start)
+        if start in plugin.accepts and step.compares(self.recipe.typed(("evaluate",))):
+            self._add(BASELINE, ("evaluate",), plugin, start, None, {"model": "source"})
+
     def _plugin(self, path: tuple[str, ...]) -> Plugin:
         options: Any = self.recipe.options
         for part in path:
@@ -106,8 +116,12 @@ class _Planner:
         return registry().get(path[0], options["type"])
 
     def _model_steps(self, start: Format) -> Format:
-        passes = {name: self._plugin(("optimize", name)) for name in self.recipe.section("optimize") or {}}
-        target = self._plugin(("convert",)).step.produces if self.recipe.section("convert") else None  # type: ignore[attr-defined]
+        passes = {
+            name: self._plugin(("optimize", name)) for name in self.recipe.section("optimize") or {}
+        }
+        target = (
+            self._plugin(("convert",)).step.produces if self.recipe.section("convert") else None
+        )  # type: ignore[attr-defined]
         try:
             legs = route(registry(), start, target, passes)
         except NoRoute as error:
@@ -116,7 +130,7 @@ class _Planner:
         format = start
         for leg in legs:
             gives: Format = getattr(leg.plugin.step, "produces", leg.format)
-            uses = {"model": self.steps[-1].name, "source": "source"}
+            uses = {"model": self.steps[-1].name}
             if leg.name is None:
                 name, path = f"convert.{leg.plugin.name}", ()
             elif leg.name == "convert":
@@ -128,7 +142,9 @@ class _Planner:
         return format
 
     def _wrong_format(self, section: str, plugin: Plugin, format: Format) -> None:
-        fits = [name for name, other in registry().section(section).items() if format in other.accepts]
+        fits = [
+            name for name, other in registry().section(section).items() if format in other.accepts
+        ]
         accepted = ", ".join(sorted(plugin.accepts))
         message = f"{section} '{plugin.name}' takes {accepted}, but the recipe's result is {format}"
         hint = f"{section}={fits[0]} fits" if fits else f"convert to one of {accepted}"
@@ -154,12 +170,15 @@ class _Planner:
                 raise
             hint = error.hint if isinstance(error, TaxiwayError) else None
             at = self._option(where, str(error))
-            self.problems.append(self.recipe.locator.problem(at, f"{name}: {error}", hint))
+            self.problems.append(
+                self.recipe.locator.problem(at, f"{'.'.join(where)}: {error}", hint)
+            )
             inputs = {}
-        parts = parts_of(
-            plugin, step, options, input_fields(plugin.step.Config), inputs, self.recipe.common.seed
+        fields = input_fields(plugin.step.Config)
+        parts = parts_of(plugin, step, takes, options, fields, inputs, self.recipe.common.seed)
+        self.steps.append(
+            PlannedStep(name, plugin, options, takes, gives, uses, parts, key_of(parts))
         )
-        self.steps.append(PlannedStep(name, plugin, options, takes, gives, uses, parts, key_of(parts)))
 
     def _option(self, path: tuple[str, ...], message: str) -> tuple[str, ...]:
         """The option that a message quotes: the step's own, or one of the data section; else the step."""
@@ -174,17 +193,23 @@ class _Planner:
 
     def _inputs(self, step: Step, options: Config, uses: Mapping[str, str]) -> dict[str, Any]:
         keys = {planned.name: planned.key for planned in self.steps}
-        inputs: dict[str, Any] = {role: keys[name] for role, name in uses.items() if role in step.needs}
+        inputs: dict[str, Any] = {
+            role: keys[name] for role, name in uses.items() if role in step.needs
+        }
         selections = step.reads(options)
         if selections:
             dataset = open_data(self.recipe)
             if dataset is None:
-                raise ValueError("it reads samples, but the recipe has no data section; add `- data: npz`")
+                raise ValueError(
+                    "it reads samples, but the recipe has no data section; add `- data: npz`"
+                )
             inputs["data"] = {_label(s): dataset.fingerprint(s) for s in selections}
         if step.section == "deploy":
             evaluate = self.recipe.section("evaluate") or {}
             inputs["gates"] = evaluate.get("gates")
             inputs["recipe"] = self._card()
+            dataset = open_data(self.recipe)
+            inputs["class_names"] = dataset.class_names if dataset else None
         return inputs
 
     def _card(self) -> dict[str, Any]:
@@ -194,7 +219,9 @@ class _Planner:
             for step in self.steps
         ]
         common = self.recipe.common
-        text = msgspec.json.encode({"name": common.name, "description": common.description, "steps": steps})
+        text = msgspec.json.encode(
+            {"name": common.name, "description": common.description, "steps": steps}
+        )
         card: dict[str, Any] = msgspec.json.decode(self.recipe.scrub(text.decode()))
         return card
 
@@ -212,5 +239,3 @@ def open_data(recipe: Recipe) -> Dataset | None:
     plugin = registry().get("data", recipe.options["data"]["type"])
     dataset: Dataset = plugin.implementation(None).open(recipe.typed(("data",)), recipe.common.seed)
     return dataset
-
-

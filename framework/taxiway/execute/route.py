@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-
 from taxiway.model import Format
 from taxiway.plugins import Plugin, Registry
 
@@ -66,7 +65,11 @@ def route(
         if all(start in passes[n].accepts for n in before) and all(
             target in passes[n].accepts for n in after
         ):
-            return [*_legs(start, before, passes), *_hops(start, chain), *_legs(target, after, passes)]
+            return [
+                *_legs(start, before, passes),
+                *_hops(start, chain),
+                *_legs(target, after, passes),
+            ]
     raise _conflict(start, target, names, passes)
 
 
@@ -112,7 +115,9 @@ def _conflict(
                 f"pass '{name}' works on {start}, but '{converted_by}' before it works on {target}",
                 f"put '{name}' before '{converted_by}' in the defaults list",
             )
-    return NoRoute(None, f"no order of the passes leads from {start} to {target}", "reorder the passes")
+    return NoRoute(
+        None, f"no order of the passes leads from {start} to {target}", "reorder the passes"
+    )
 
 
 def _converters(registry: Registry) -> str:

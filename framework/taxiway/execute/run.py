@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import msgspec
 from taxiway.errors import GateError, Interrupted, TaxiwayError
 from taxiway.evaluate.gates import Verdict, judge
 from taxiway.execute import events
+from taxiway.execute.figures import compared
 from taxiway.execute.folder import RunFolder
 from taxiway.execute.history import History
 from taxiway.execute.limits import StepLimits
@@ -82,7 +83,7 @@ class _Run:
                 if step.section == "deploy" and not self._accepted():
                     break
                 self._step(step, worker)
-                if step.section == "evaluate":
+                if step.name == "evaluate":
                     self._judge(step)
         return self._finish()
 
@@ -136,7 +137,9 @@ class _Run:
                 scrub = self.plan.recipe.scrub
                 error.message, error.args = scrub(error.message), (scrub(error.message),)
                 error.hint = scrub(error.hint) if error.hint else None
-                self._tell(events.StepFailed(step=step.name, message=error.message, hint=error.hint))
+                self._tell(
+                    events.StepFailed(step=step.name, message=error.message, hint=error.hint)
+                )
                 raise
             record = {
                 **answer,
@@ -165,17 +168,16 @@ class _Run:
         for role, name in step.uses.items():
             entry = self.entries[name]
             if role == "evaluation":
-                task["figures"] = self._figures(entry)
+                verdicts = [msgspec.to_builtins(verdict) for verdict in self.verdicts]
+                task["figures"] = {**compared(self.entries), "verdicts": verdicts}
             else:
-                task[role] = {"model": entry.record["model"], "root": str(entry.files)}
+                kind = "figures" if role == "baseline" else "model"
+                task[role] = {kind: entry.record[kind], "root": str(entry.files)}
         return task
-
-    def _figures(self, entry: Entry) -> dict[str, Any]:
-        return {**entry.record["figures"], "verdicts": [msgspec.to_builtins(v) for v in self.verdicts]}
 
     def _judge(self, step: PlannedStep) -> None:
         gates = getattr(step.options, "gates", None)
-        self.verdicts = judge(gates, self.entries[step.name].record["figures"]) if gates else []
+        self.verdicts = judge(gates, compared(self.entries)) if gates else []
         plain = [msgspec.to_builtins(verdict) for verdict in self.verdicts]
         self._tell(events.GatesJudged(passed=self._accepted(), verdicts=plain))
 
@@ -183,9 +185,7 @@ class _Run:
         return all(verdict.passed for verdict in self.verdicts)
 
     def _finish(self) -> RunResult:
-        figures: Mapping[str, Any] = {}
-        if "evaluate" in self.entries:
-            figures = self.entries["evaluate"].record["figures"]
+        figures = compared(self.entries)
         status: Status = "not accepted"
         if self._accepted():
             status = "accepted" if self.verdicts else "no gates"
@@ -200,7 +200,9 @@ class _Run:
             metrics=figures.get("subjects", {}),
             samples=figures.get("n"),
             verdicts=tuple(msgspec.to_builtins(verdict) for verdict in self.verdicts),
-            artifact=self.folder.keep_artifact(artifact.files / model["path"], self.plan.recipe.name),
+            artifact=self.folder.keep_artifact(
+                artifact.files / model["path"], self.plan.recipe.name, status
+            ),
             artifact_digest=artifact.outputs.get(model["path"]),
             bundle=self.folder.keep_bundle(self.entries.get("deploy")),
             overrides=self.plan.recipe.overrides,
@@ -221,4 +223,6 @@ class NotAccepted(GateError):
         self.result = result
         reasons = "; ".join(verdict.reason for verdict in failed)
         count = f"{len(failed)} gate{'s' if len(failed) != 1 else ''} failed"
-        super().__init__(f"{count}: {reasons}", "nothing was deployed; the artifact is kept for inspection")
+        super().__init__(
+            f"{count}: {reasons}", "nothing was deployed; the artifact is kept for inspection"
+        )

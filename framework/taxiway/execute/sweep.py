@@ -61,7 +61,9 @@ class SweepTask:
         except Interrupted:
             raise
         except TaxiwayError as error:
-            return PointResult(index=index, overrides=point, error=error.message, exit_code=error.exit_code)
+            return PointResult(
+                index=index, overrides=point, error=error.message, exit_code=error.exit_code
+            )
         return PointResult(index=index, overrides=point, result=result)
 
 

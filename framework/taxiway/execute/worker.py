@@ -24,7 +24,18 @@ from taxiway.plugins.quantity import show_bytes, show_seconds
 
 _POLL = 0.1
 _KEPT = (
-    *("PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "TEMP", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH"),
+    *(
+        "PATH",
+        "HOME",
+        "USER",
+        "LANG",
+        "TZ",
+        "TMPDIR",
+        "TEMP",
+        "SYSTEMROOT",
+        "VIRTUAL_ENV",
+        "PYTHONPATH",
+    ),
     *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "PYTHONPYCACHEPREFIX"),
 )
 _KEPT_PREFIXES = ("LC_", "TF_", "XLA_", "OMP_", "OPENBLAS_", "MKL_", "KERAS_")
@@ -98,7 +109,13 @@ class Worker:
         if self._process is None:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "taxiway.execute.worker_main", str(self._limits.memory)],
+                    [
+                        sys.executable,
+                        "-P",
+                        "-m",
+                        "taxiway.execute.worker_main",
+                        str(self._limits.memory),
+                    ],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -173,7 +190,9 @@ class Worker:
         with self._log.open("rb") as stream:
             stream.seek(max(0, self._log.stat().st_size - 4096))
             tail = stream.read()
-        return any(text in tail for text in (b"bad_alloc", b"MemoryError", b"Cannot allocate memory"))
+        return any(
+            text in tail for text in (b"bad_alloc", b"MemoryError", b"Cannot allocate memory")
+        )
 
     def kill(self) -> None:
         """End the worker and everything it started."""

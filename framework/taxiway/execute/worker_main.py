@@ -1,6 +1,6 @@
 """The worker process: reads a task a line, runs the step, answers on the pipe that was its standard output.
 
-    python -P -m taxiway.execute.worker_main MEMORY_LIMIT_IN_BYTES
+python -P -m taxiway.execute.worker_main MEMORY_LIMIT_IN_BYTES
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import msgspec
 
 from taxiway.errors import StepError, TaxiwayError, WorkerError
 from taxiway.model import Model
-from taxiway.plugins import Context, Dataset, registry
+from taxiway.plugins import Context, Dataset, Measurement, registry
 from taxiway.plugins.registry import missing_module
 
 
@@ -98,7 +98,7 @@ def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:
     context = Context(
         workdir=workdir,
         seed=task["seed"],
-        source=_model(task, "source"),
+        baseline=_measurement(task),
         data=_dataset(task),
         figures=task.get("figures") or {},
         recipe=task.get("recipe") or {},
@@ -114,6 +114,11 @@ def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:
 def _model(task: dict[str, Any], role: str) -> Model | None:
     given = task.get(role)
     return Model.from_dict(given["model"], Path(given["root"])) if given else None
+
+
+def _measurement(task: dict[str, Any]) -> Measurement | None:
+    given = task.get("baseline")
+    return Measurement(given["figures"], Path(given["root"])) if given else None
 
 
 def _dataset(task: dict[str, Any]) -> Dataset | None:

@@ -3,7 +3,17 @@
 from taxiway.plugins.config import ByteSize, Config, Duration, InputPath
 from taxiway.plugins.dataset import CALIBRATION, TEST, Batch, Dataset, Selection
 from taxiway.plugins.registry import SECTIONS, Plugin, Registry, registry
-from taxiway.plugins.step import Context, Convert, DataSource, Deploy, Evaluate, Pass, Source, Step
+from taxiway.plugins.step import (
+    Context,
+    Convert,
+    DataSource,
+    Deploy,
+    Evaluate,
+    Measurement,
+    Pass,
+    Source,
+    Step,
+)
 
 __all__ = [
     "CALIBRATION",
@@ -20,6 +30,7 @@ __all__ = [
     "Duration",
     "Evaluate",
     "InputPath",
+    "Measurement",
     "Pass",
     "Plugin",
     "Registry",

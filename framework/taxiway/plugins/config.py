@@ -29,7 +29,7 @@ inside it; the content's digest, not the path, enters the cache key. A step gets
 Duration = Annotated[
     str,
     Meta(
-        pattern=r"^\d+(\.\d+)?\s*(us|ms|s|min|h)$",
+        pattern=r"^\d+(\.\d+)?([eE][+-]?\d+)?\s*(us|ms|s|min|h)$",
         extra_json_schema={"x-quantity": "a duration with its unit, such as '2 ms' or '30 min'"},
     ),
 ]
@@ -38,7 +38,7 @@ Duration = Annotated[
 ByteSize = Annotated[
     str,
     Meta(
-        pattern=r"^\d+(\.\d+)?\s*(B|KB|MB|GB|KiB|MiB|GiB)$",
+        pattern=r"^\d+(\.\d+)?([eE][+-]?\d+)?\s*(B|KB|MB|GB|KiB|MiB|GiB)$",
         extra_json_schema={"x-quantity": "a size with its unit, such as '200 KiB' or '4 GiB'"},
     ),
 ]

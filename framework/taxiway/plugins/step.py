@@ -24,11 +24,19 @@ def _silent(done: int, total: int | None, unit: str) -> None:
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """What an evaluation measured on one model, and the folder of the files it wrote."""
+
+    figures: Mapping[str, Any]
+    files: Path
+
+
+@dataclass(frozen=True)
 class Context:
     """What a step gets besides its model and its options.
 
     workdir: an empty folder; what the step writes there is its result.
-    source: the model the recipe started from (the baseline), for steps after `source`.
+    baseline: for `evaluate`, what the same evaluation measured on the source.
     data: the recipe's dataset; a step reads only what its `reads` declared.
     figures: what `evaluate` measured and what the gates said, for `deploy`.
     recipe: for `deploy`, what may be said of the recipe: `name`, `description`, and `steps` (each with
@@ -37,7 +45,7 @@ class Context:
 
     workdir: Path
     seed: int = 0
-    source: Model | None = None
+    baseline: Measurement | None = None
     data: Dataset | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
@@ -49,11 +57,12 @@ class Step:
 
     revision: part of the cache key; raise it when the same options give other bytes.
     libraries: distributions whose versions enter the cache key.
+    runs_model: the step executes its model, whose runtime's versions then enter the cache key, too.
     machine_dependent: the result depends on the CPU, which then enters the cache key.
     implementations: input format -> `module:Class`, for a plugin that works on several formats.
     not_in_key: options that do not change the result, such as gates or output names.
     seeded: the result depends on `context.seed`, which then enters the cache key.
-    needs: which earlier results the step gets, and depends on: `model`, `source`, `evaluation`.
+    needs: which earlier results the step gets, and depends on: `model`, `baseline`, `evaluation`.
     """
 
     section: ClassVar[str]
@@ -61,6 +70,7 @@ class Step:
     revision: ClassVar[int] = 1
     accepts: ClassVar[frozenset[Format]] = frozenset()
     libraries: ClassVar[tuple[str, ...]] = ()
+    runs_model: ClassVar[bool] = False
     machine_dependent: ClassVar[bool] = False
     implementations: ClassVar[Mapping[Format, str]] = {}
     not_in_key: ClassVar[frozenset[str]] = frozenset()
@@ -114,15 +124,21 @@ class Pass(Step):
 
 
 class Evaluate(Step):
-    """Measures the result, and the source as its baseline.
+    """Measures one model: first the source, where the options compare with it, then the result.
 
-    The figures are JSON: `{"n": ..., "subjects": {"source": {metric: value}, "result": {...}}}`
-    with seconds, bytes and fractions as units. `options.gates` is judged by the caller.
+    The figures are JSON: `{"n": ..., metric: value}` with seconds, bytes and fractions as units.
+    What the result's evaluation needs of the source's, such as predictions, goes to a file in the
+    work folder. `options.gates` is judged by the caller.
     """
 
     section = "evaluate"
-    not_in_key = frozenset({"gates"})
-    needs = frozenset({"model", "source"})
+    runs_model = True
+    not_in_key = frozenset({"gates", "baseline"})
+    needs = frozenset({"model", "baseline"})
+
+    def compares(self, options: Any) -> bool:
+        """Whether the source is measured, too."""
+        return False
 
     def run(self, model: Model, options: Any, context: Context) -> dict[str, Any]:
         raise NotImplementedError
@@ -132,6 +148,7 @@ class Deploy(Step):
     """Writes and verifies a deployable folder in `context.workdir`."""
 
     section = "deploy"
+    runs_model = True
     needs = frozenset({"model", "evaluation"})
 
     def run(self, model: Model, options: Any, context: Context) -> None:

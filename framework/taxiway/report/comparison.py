@@ -15,7 +15,9 @@ _STYLES = {"accepted": "green", "not accepted": "red", "failed": "red"}
 def comparison(results: list[PointResult]) -> RenderableType:
     """What differs, what came out, and where the first point's figures come from."""
     metrics = [name for name in METRICS if any(name in _figures(point) for point in results)]
-    shown: Table = table("", "point", *(METRICS[name].split(" with")[0] for name in metrics), "cached", "")
+    shown: Table = table(
+        "", "point", *(METRICS[name].split(" with")[0] for name in metrics), "cached", ""
+    )
     shown.columns[1].justify = "left"
     for point, differs in zip(results, varying(results), strict=True):
         figures = _figures(point)

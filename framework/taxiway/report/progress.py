@@ -73,7 +73,11 @@ class LiveProgress:
     def _row(self, name: str) -> list[RenderableType]:
         if name in self._finished:
             event = self._finished[name]
-            state = Text("cached", "cyan") if event.cached else Text(show_seconds(event.seconds), "green")
+            state = (
+                Text("cached", "cyan")
+                if event.cached
+                else Text(show_seconds(event.seconds), "green")
+            )
             memory = show_bytes(event.peak_memory) if event.peak_memory and not event.cached else ""
             return [Text("✓", "green"), name, state, Text(memory, "dim")]
         if name in self._failed:
@@ -87,7 +91,10 @@ class LiveProgress:
         if not far.total:
             return [self._spinner, name, elapsed, Text(f"{far.done} {far.unit}", "dim")]
         bar = Table.grid(padding=(0, 1))
-        bar.add_row(ProgressBar(far.total, far.done, width=24), Text(f"{far.done}/{far.total} {far.unit}", "dim"))
+        bar.add_row(
+            ProgressBar(far.total, far.done, width=24),
+            Text(f"{far.done}/{far.total} {far.unit}", "dim"),
+        )
         return [self._spinner, name, elapsed, bar]
 
 

@@ -62,11 +62,21 @@ def steps_table(steps: Iterable[StepResult]) -> Table:
 
 def metrics_table(result: RunResult) -> Table:
     source, candidate = result.metrics.get("source", {}), result.metrics.get("result", {})
-    made = table("", f"source ({source.get('runtime', '-')})", f"result ({candidate.get('runtime', '-')})", "")
+    made = table(
+        "",
+        f"source ({source.get('runtime', '-')})",
+        f"result ({candidate.get('runtime', '-')})",
+        "",
+    )
     for name, label in METRICS.items():
         before, after = source.get(name), candidate.get(name)
         if after is not None or before is not None:
-            made.add_row(label, show_metric(name, before), show_metric(name, after), _change(name, before, after))
+            made.add_row(
+                label,
+                show_metric(name, before),
+                show_metric(name, after),
+                _change(name, before, after),
+            )
     return made
 
 
@@ -98,7 +108,11 @@ def summary(result: RunResult) -> RenderableType:
     """Everything about a run, for a terminal of 80 columns."""
     parts: list[RenderableType] = [steps_table(result.steps)]
     if result.metrics:
-        parts += ["", Text(f"source against result, {result.samples} labelled samples", "bold"), metrics_table(result)]
+        parts += [
+            "",
+            Text(f"source against result, {result.samples} labelled samples", "bold"),
+            metrics_table(result),
+        ]
     if result.verdicts:
         parts += ["", Text("gates", "bold"), verdicts_table(result.verdicts)]
     where = Table(box=None, pad_edge=False, show_header=False)
@@ -112,7 +126,9 @@ def summary(result: RunResult) -> RenderableType:
     style = {"accepted": "bold green", "not accepted": "bold red"}.get(result.status, "bold")
     cached = sum(step.cached for step in result.steps)
     line = Text.assemble(
-        (result.name, "bold"), ": ", (result.status, style),
+        (result.name, "bold"),
+        ": ",
+        (result.status, style),
         f" in {show_seconds(result.seconds)} ({cached} of {len(result.steps)} steps cached)",
     )
     return Group(*parts, "", where, "", line)

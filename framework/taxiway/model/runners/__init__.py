@@ -50,3 +50,14 @@ def open_runner(model: Model, threads: int = 1) -> Runner:
 def runtime_of(format: Format) -> str:
     """The name of the runtime that executes a format, as reports show it."""
     return {"onnx": "ONNX Runtime", "tflite": "LiteRT"}.get(format, "TensorFlow")
+
+
+def runtime_libraries(format: Format | None) -> tuple[str, ...]:
+    """The distributions whose versions decide what a model of this format gives."""
+    libraries = {
+        "onnx": ("onnxruntime",),
+        "tflite": ("ai-edge-litert",),
+        "keras": ("tensorflow", "keras", "tf-keras"),
+        "saved_model": ("tensorflow",),
+    }
+    return libraries.get(format or "", ())
