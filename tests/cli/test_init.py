@@ -132,9 +132,10 @@ def test_an_onnx_model_with_data_is_ready_to_run(folder: Path, capsys) -> None:
     assert sections(recipe) == ["source", "data", "optimize", "evaluate", "deploy"]
     assert "# The model takes image: float32[n, 4, 3]" in recipe.read_text()
     assert "taxiway run tiny_model.yaml" in capsys.readouterr().out
-    plan = api.load(recipe).plan()
-    names = ["source", "optimize.quantize_static", "evaluate", "deploy"]
-    assert [step.name for step in plan.steps] == names
+    steps = api.load(recipe).plan().steps
+    assert list(dict.fromkeys(step.section for step in steps)) == [
+        *("source", "optimize", "evaluate", "deploy")
+    ]
 
 
 def test_token_ids_are_read_as_integers_and_quantized_dynamically(folder: Path) -> None:
