@@ -20,6 +20,8 @@ from taxiway.execute.result import RunResult
 from taxiway.execute.run import run_plan
 from taxiway.execute.store import Store, default_root
 
+__all__ = ["Recipe", "RunResult", "load"]
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -48,8 +50,8 @@ class Recipe:
         output: where `NAME/TIME/` is made. store: where results are cached (TAXIWAY_STORE, or the
         user's cache folder). observers: called with each event. locked: a lock file that the run
         may not differ from.
-        Raises DriftError where it does, GateError (its `result` is the RunResult) where a gate failed, StepError where a step
-        failed.
+        Raises DriftError where it does, GateError (its `result` is the RunResult) where a gate
+        failed, StepError where a step failed.
         """
         plan = self.plan()
         where = Store(Path(store) if store else default_root())

@@ -37,4 +37,4 @@ def multirun(arguments: Namespace) -> int:
         print(report.read_text(), end="")
     else:
         screen.print("", comparison(results), "", f"[dim]report[/dim]  {relative(report)}")
-    return max(point.exit_code for point in results)
+    return max(int(point.exit_code) for point in results)

@@ -57,7 +57,7 @@ class Document:
         node: yaml.Node | None = yaml.compose(self.text, Loader=_Loader)
         return node
 
-    def place(self, mark: yaml.Mark) -> Place:
+    def place(self, mark: Any) -> Place:
         lines = self.text.splitlines()
         excerpt = lines[mark.line] if mark.line < len(lines) else ""
         return Place(self.label, mark.line + 1, mark.column + 1, excerpt, self.shipped)
@@ -70,7 +70,9 @@ class Document:
         """The option that the defaults list chooses for a config group."""
         root = self.root
         pairs = root.value if isinstance(root, yaml.MappingNode) else []
-        entries = next((value.value for key, value in pairs if key.value == "defaults"), [])
+        entries: list[yaml.Node] = next(
+            (value.value for key, value in pairs if key.value == "defaults"), []
+        )
         for entry in entries:
             for key, value in entry.value if isinstance(entry, yaml.MappingNode) else []:
                 if str(key.value).split("@")[0] == group:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from jsonschema.exceptions import ValidationError
@@ -50,17 +50,17 @@ def explain(error: ValidationError, shown: Any) -> Iterator[Mistake]:
     path = tuple(error.absolute_path)
     where = ".".join(map(str, path)) or "the recipe"
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = list(error.schema.get("properties", {}))
+        known = list(_schema(error).get("properties", {}))
         for key in error.instance:
             if key not in known:
                 yield Mistake(
                     (*path, key), f"unknown key '{key}' in {where}", nearest(str(key), known), False
                 )
     elif error.validator == "required":
-        for key in error.validator_value:
-            if key not in error.instance:
+        for key in _as_list(error.validator_value):
+            if isinstance(error.instance, Mapping) and key not in error.instance:
                 yield _missing(path, where, key, error)
-    elif error.validator == "anyOf" and error.context and "x-quantity" not in error.schema:
+    elif error.validator == "anyOf" and error.context and "x-quantity" not in _schema(error):
         yield from explain(_meant(error), shown)
     else:
         yield Mistake(
@@ -73,7 +73,7 @@ def _missing(path: tuple[Any, ...], where: str, key: str, error: ValidationError
         group = f"{path[0]}: {path[1]}" if len(path) > 1 else f"{path[0]}: NAME"
         hint = f"add `- {group}` to the defaults list, or drop it with '~{where}'"
         return Mistake(path, f"{where} has options, but no plugin is chosen for it", hint, False)
-    properties = error.schema.get("properties", {})
+    properties = _schema(error).get("properties", {})
     description = properties.get(key, {}).get("description")
     return Mistake(path, f"{where} needs '{key}'", description, False)
 
@@ -91,11 +91,15 @@ def _meant(error: ValidationError) -> ValidationError:
     kind = kinds.get(type(error.instance))
 
     def rank(candidate: ValidationError) -> tuple[bool, int, bool]:
-        interpolation = candidate.schema.get("pattern") == INTERPOLATION
+        interpolation = _schema(candidate).get("pattern") == INTERPOLATION
         fits = candidate.validator != "type" or kind in _as_list(candidate.validator_value)
         return not interpolation, len(candidate.path), fits
 
     return max(error.context or [error], key=rank)
+
+
+def _schema(error: ValidationError) -> Mapping[str, Any]:
+    return error.schema if isinstance(error.schema, Mapping) else {}
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -114,7 +118,7 @@ def quote(path: tuple[Any, ...], shown: Any) -> str:
 
 
 def _expected(error: ValidationError) -> str:
-    quantity = error.schema.get("x-quantity")
+    quantity = _schema(error).get("x-quantity")
     if quantity:
         return f"it must be {quantity}"
     if error.validator in ("enum", "const"):
@@ -138,9 +142,9 @@ def _hint(error: ValidationError) -> str | None:
         return nearest(
             str(error.instance), [str(option) for option in _as_list(error.validator_value)]
         )
-    quantity = error.schema.get("x-quantity")
+    quantity = _schema(error).get("x-quantity")
     unit = re.search(r"'[\d.]+ (\S+)'", quantity or "")
     if unit and isinstance(error.instance, int | float):
         return f"write the unit: '{error.instance} {unit[1]}'"
-    description: str | None = error.schema.get("description")
+    description: str | None = _schema(error).get("description")
     return description

@@ -74,9 +74,7 @@ def absolute_inputs(
 def _input_paths(options: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for section in SECTIONS:
         steps = options.get(section) or {}
-        named = (
-            {name: step for name, step in steps.items()} if section == "optimize" else {"": steps}
-        )
+        named = dict(steps) if section == "optimize" else {"": steps}
         for name, step in named.items():
             if step:
                 config = registry().get(section, step["type"]).step.Config

@@ -66,7 +66,10 @@ class Locator:
         return None
 
     def find(self, path: Sequence[Any], value: bool = False) -> Place | None:
-        """Where the user can change `path`: its last writer, what chose the group that wrote it, or the mapping around it."""
+        """Where the user can change `path`.
+
+        That is its last writer, what chose the group that wrote it, or the mapping around it.
+        """
         path = tuple(path)
         place = self.exact(path, value)
         if place and not place.shipped:

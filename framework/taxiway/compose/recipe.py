@@ -53,9 +53,9 @@ class Recipe:
         value: Any = self.options
         for part in path:
             value = value[part]
-        return convert(
-            value, path, registry().get(path[0], value["type"]).step.Config, self.locator
-        )
+        kind = registry().get(path[0], value["type"]).step.Config
+        config: Config = convert(value, path, kind, self.locator)
+        return config
 
     def scrub(self, text: str) -> str:
         """`text` with each environment value that the recipe read replaced by its name."""

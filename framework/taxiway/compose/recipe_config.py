@@ -9,7 +9,7 @@ from msgspec import Meta
 from taxiway.plugins import ByteSize, Config, Duration
 
 
-class Limits(Config):
+class Limits(Config, frozen=True):
     """What one step may use before it is stopped."""
 
     memory: Annotated[
@@ -19,7 +19,7 @@ class Limits(Config):
     time: Annotated[Duration, Meta(description="Time of one step.")] = "60 min"
 
 
-class RecipeConfig(Config):
+class RecipeConfig(Config, frozen=True):
     """Name, seed and limits of a recipe."""
 
     name: Annotated[

@@ -1,4 +1,7 @@
-"""Interpolations resolved twice: with environment values, for work; with `${oc.env:NAME}` kept, for all that is written."""
+"""Interpolations resolved twice: for work, and for all that is written.
+
+What is written keeps `${oc.env:NAME}` in place of an environment variable's value.
+"""
 
 from __future__ import annotations
 
@@ -78,5 +81,6 @@ def _value(config: Any, key: Any, path: tuple[Any, ...], result: Resolved) -> An
         value = config[key]
     except (OmegaConfBaseException, RecursionError) as error:
         result.failed.append((here, str(error).split("\n")[0] or "it refers to itself"))
-        return str(OmegaConf.to_container(config, resolve=False)[key])
+        plain: Any = OmegaConf.to_container(config, resolve=False)
+        return str(plain[key])
     return _walk(value, here, result) if isinstance(value, Container) else value

@@ -117,7 +117,9 @@ def _partial(schema: Any) -> Any:
 def _loose(schema: dict[str, Any]) -> dict[str, Any]:
     if "$ref" in schema or schema.get("type") == "object" or "const" in schema:
         return dict(_partial(schema))
-    keep = {key: schema[key] for key in ("description", "default", "title") if key in schema}
+    keep: dict[str, Any] = {
+        key: schema[key] for key in ("description", "default", "title") if key in schema
+    }
     rest = {key: value for key, value in schema.items() if key not in keep}
     return {**keep, "anyOf": [_partial(rest), _INTERPOLATION]}
 

@@ -81,7 +81,8 @@ class _Planner:
 
     def plan(self) -> Plan:
         source = self._plugin(("source",))
-        start: Format = source.step.produces  # type: ignore[attr-defined]
+        start = source.step.produces
+        assert start is not None, "a source names its format"
         self._add("source", ("source",), source, None, start, {})
         format = self._model_steps(start)
         model = self.steps[-1].name
@@ -119,9 +120,8 @@ class _Planner:
         passes = {
             name: self._plugin(("optimize", name)) for name in self.recipe.section("optimize") or {}
         }
-        target = (
-            self._plugin(("convert",)).step.produces if self.recipe.section("convert") else None
-        )  # type: ignore[attr-defined]
+        convert = self.recipe.section("convert")
+        target = self._plugin(("convert",)).step.produces if convert else None
         try:
             legs = route(registry(), start, target, passes)
         except NoRoute as error:
@@ -129,7 +129,7 @@ class _Planner:
             raise RecipeError([self.recipe.locator.problem(path, message, hint)]) from error
         format = start
         for leg in legs:
-            gives: Format = getattr(leg.plugin.step, "produces", leg.format)
+            gives = leg.plugin.step.produces or leg.format
             uses = {"model": self.steps[-1].name}
             if leg.name is None:
                 name, path = f"convert.{leg.plugin.name}", ()

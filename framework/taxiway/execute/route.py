@@ -37,8 +37,8 @@ def hops(registry: Registry, start: Format, target: Format) -> list[Plugin] | No
         if format == target:
             return path
         for plugin in registry.section("convert").values():
-            produced = plugin.step.produces  # type: ignore[attr-defined]
-            if format in plugin.accepts and produced not in seen:
+            produced = plugin.step.produces
+            if produced and format in plugin.accepts and produced not in seen:
                 seen.add(produced)
                 queue.append((produced, [*path, plugin]))
     return None
@@ -89,7 +89,7 @@ def _hops(start: Format, chain: Sequence[Plugin]) -> list[Leg]:
     legs, format = [], start
     for index, plugin in enumerate(chain):
         legs.append(Leg(plugin, "convert" if index == len(chain) - 1 else None, format))
-        format = plugin.step.produces  # type: ignore[attr-defined]
+        format = plugin.step.produces or format
     return legs
 
 

@@ -142,10 +142,7 @@ def _measure(arguments: argparse.Namespace) -> Figures:
         inputs = {name: archive[name] for name in archive.files}
     path = Path(request["path"])
     start = time.perf_counter()
-    if "signature" in request:
-        model = Model.from_dict(request, path.parent)
-    else:
-        model = describe(path, request["format"])
+    model = Model.from_dict(request, path.parent) if "signature" in request else describe(path, request["format"])
     runner = open_runner(model, arguments.threads)
     load_time = time.perf_counter() - start
     figures, samples = measure(runner, inputs, arguments.runs), _samples(inputs)

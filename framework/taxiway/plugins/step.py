@@ -55,6 +55,7 @@ class Context:
 class Step:
     """One section of a recipe made concrete.
 
+    accepts, produces: formats; a source and a converter name what they produce, a pass keeps its own.
     revision: part of the cache key; raise it when the same options give other bytes.
     libraries: distributions whose versions enter the cache key.
     runs_model: the step executes its model, whose runtime's versions then enter the cache key, too.
@@ -69,6 +70,7 @@ class Step:
     Config: ClassVar[type[Config]]
     revision: ClassVar[int] = 1
     accepts: ClassVar[frozenset[Format]] = frozenset()
+    produces: ClassVar[Format | None] = None
     libraries: ClassVar[tuple[str, ...]] = ()
     runs_model: ClassVar[bool] = False
     machine_dependent: ClassVar[bool] = False
@@ -89,7 +91,6 @@ class Source(Step):
     """Brings a trained model in: checks it statically, then copies it into the work folder."""
 
     section = "source"
-    produces: ClassVar[Format]
 
     def run(self, options: Any, context: Context) -> Model:
         raise NotImplementedError
@@ -108,7 +109,6 @@ class Convert(Step):
     """Brings a model from one format to another."""
 
     section = "convert"
-    produces: ClassVar[Format]
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
         raise NotImplementedError

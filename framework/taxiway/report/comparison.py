@@ -31,7 +31,8 @@ def comparison(results: list[PointResult]) -> RenderableType:
             Text(status, _STYLES.get(status, "")),
         )
     errors = [Text(f"{point.index}: {point.error}", "red") for point in results if point.error]
-    return Group(shown, *(["", *errors] if errors else []))
+    parts: list[RenderableType] = [shown, *([""] if errors else []), *errors]
+    return Group(*parts)
 
 
 def _figures(point: PointResult) -> dict[str, object]:
