@@ -138,6 +138,27 @@ def test_an_onnx_model_with_data_is_ready_to_run(folder: Path, capsys) -> None:
     ]
 
 
+def test_a_quantized_onnx_model_is_not_quantized_again(folder: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    scale = helper.make_tensor("scale", TensorProto.FLOAT, [], [0.1])
+    zero = helper.make_tensor("zero", TensorProto.INT8, [], [0])
+    names = [["x", "scale", "zero"], ["q", "scale", "zero"]]
+    nodes = [
+        helper.make_node("QuantizeLinear", names[0], ["q"]),
+        helper.make_node("DequantizeLinear", names[1], ["y"]),
+    ]
+    ends = [helper.make_tensor_value_info(name, 1, ["n", 3]) for name in ("x", "y")]
+    graph = helper.make_graph(nodes, "qdq", ends[:1], ends[1:], [scale, zero])
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), folder / "q.onnx")
+    samples(folder / "s.npz", x=np.zeros((8, 3), np.float32), y=np.zeros(8, np.int64))
+    assert main(["init", "q.onnx", "--data", "s.npz"]) == 0
+    assert sections(folder / "q.yaml") == ["source", "data", "evaluate", "deploy"]
+    assert "# - optimize: [quantize_static]" in (folder / "q.yaml").read_text()
+
+
 def test_token_ids_are_read_as_integers_and_quantized_dynamically(folder: Path) -> None:
     write_onnx(folder / "m.onnx", {"ids": (7, ["n", 16, 2]), "mask": (7, ["n", 16])}, ["n", 2])
     samples(

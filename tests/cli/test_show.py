@@ -51,7 +51,7 @@ def test_a_value_from_the_environment_is_never_shown(flags, recipe, capsys) -> N
     [
         ("name", "mine.yaml:5"),
         ("source.path", "mine.yaml:8"),
-        ("source.type", "mine.yaml:3"),
+        ("source.type", "onnx.yaml:2"),
         ("seed", "<command line>:1"),
         ("limits.time", "base.yaml:"),
     ],

@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
     ).composed
 
     def origin(path: tuple[str, ...]) -> str | None:
-        place = recipe.locator.find(path)
+        place = recipe.locator.exact(path)
         return f"{place.file}:{place.line}" if place else None
 
     if not arguments.json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from taxiway.model import FORMATS, Format, Model, TensorSpec
 
 BUNDLES: dict[Format, str] = {"tflite": "litert_bundle", "onnx": "onnxruntime_bundle"}
 """Format of the result -> the deploy plugin for it."""
+_QUANTIZED_OPS = rb"QuantizeLinear|QLinear(Conv|MatMul)|(Conv|MatMul)Integer"
 _PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
 _NOT_TEXT = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 _DATA_HINT = """\
@@ -49,9 +51,11 @@ class Starter:
         return "\n".join([*self._head(), *self._defaults(), *self._body()]) + "\n"
 
     @property
-    def _quantized(self) -> bool:
-        signature = self.model.signature
-        return any(spec.quantized for spec in (*signature.inputs, *signature.outputs))
+    def _float(self) -> bool:
+        """Whether the model is surely not quantized; a TFLite signature tells too little."""
+        if self.model.format == "onnx":
+            return not _holds_quantized_ops(self.model.path)
+        return self.model.format != "tflite"
 
     @property
     def _pass(self) -> str:
@@ -83,8 +87,10 @@ class Starter:
             yield "  - data: npz"
         if self.model.format != self.target:
             yield f"  - convert: {self.target}"
-        if self.guess and not self._quantized:
-            yield f"  - optimize: [{self._pass}]"
+        if self.guess:
+            unsure = "" if self._float else "# "
+            why = "" if self._float else "   # for a model that is not quantized yet"
+            yield f"  {unsure}- optimize: [{self._pass}]{why}"
         if self._measurable:
             yield "  - evaluate: classification"
         if self.guess:
@@ -164,6 +170,12 @@ def _shown(spec: TensorSpec) -> str:
 def _comment(text: str) -> str:
     """One line, whatever a model's author named a tensor."""
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _holds_quantized_ops(path: Path) -> bool:
+    """Whether an ONNX file names an operator of quantized models (ONNX operator schemas)."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return re.search(_QUANTIZED_OPS, content) is not None
 
 
 def recipe_name(path: Path) -> str:
