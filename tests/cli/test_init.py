@@ -132,6 +132,9 @@ def test_an_onnx_model_with_data_is_ready_to_run(folder: Path, capsys) -> None:
     assert sections(recipe) == ["source", "data", "optimize", "evaluate", "deploy"]
     assert "# The model takes image: float32[n, 4, 3]" in recipe.read_text()
     assert "taxiway run tiny_model.yaml" in capsys.readouterr().out
+    assert yaml.safe_load(recipe.read_text())["optimize"] == {
+        "quantize_static": {"calibration": {"samples": 10}}
+    }
     steps = api.load(recipe).plan().steps
     assert list(dict.fromkeys(step.section for step in steps)) == [
         *("source", "optimize", "evaluate", "deploy")

@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from taxiway.compose.assets import asset
 from taxiway.compose.starter_data import Array, Guess, is_real
 from taxiway.model import FORMATS, Format, Model, TensorSpec
+from taxiway.plugins import registry
 
 BUNDLES: dict[Format, str] = {"tflite": "litert_bundle", "onnx": "onnxruntime_bundle"}
 """Format of the result -> the deploy plugin for it."""
@@ -98,6 +100,14 @@ class Starter:
         yield "  - _self_"
         yield ""
 
+    def _calibration(self, guess: Guess) -> Iterator[str]:
+        """Fewer calibration samples than usual, where the data has no more."""
+        rows = guess.calibration_rows
+        if self._float and self._pass == "quantize_static" and rows < _usual_samples():
+            yield "optimize:"
+            yield "  quantize_static:"
+            yield f"    calibration: {{samples: {max(1, rows)}}}"
+
     def _body(self) -> Iterator[str]:
         yield f"name: {scalar(self.name)}"
         yield ""
@@ -110,6 +120,7 @@ class Starter:
         yield "data:"
         yield f"  path: {scalar(self.data_path)}"
         yield from _data(self.guess, self.model)
+        yield from self._calibration(self.guess)
         if self._measurable:
             yield "evaluate:"
             yield "  gates:"
@@ -170,6 +181,12 @@ def _shown(spec: TensorSpec) -> str:
 def _comment(text: str) -> str:
     """One line, whatever a model's author named a tensor."""
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _usual_samples() -> int:
+    """The default of quantize_static's option calibration.samples."""
+    config: Any = registry().get("optimize", "quantize_static").step.Config
+    return int(config().calibration.samples)
 
 
 def _holds_quantized_ops(path: Path) -> bool:

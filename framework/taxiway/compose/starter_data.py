@@ -40,6 +40,13 @@ class Guess:
     labels: Array | None
     calibration: Mapping[str, Array] | None
 
+    @property
+    def calibration_rows(self) -> int:
+        """Rows to calibrate with: those of its own, else the half that a split by default takes."""
+        if self.calibration:
+            return next(iter(self.calibration.values())).shape[0]
+        return next(iter(self.inputs.values())).shape[0] // 2
+
 
 def guess(path: Path, signature: Signature) -> Guess:
     """Raises UsageError that shows the arrays and the inputs where they do not fit."""
