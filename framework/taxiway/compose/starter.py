@@ -60,7 +60,7 @@ class Starter:
         return self.model.format != "tflite"
 
     @property
-    def _pass(self) -> str:
+    def _quantization(self) -> str:
         """Static quantization suits networks of real inputs; dynamic those of token ids."""
         real = all(is_real(spec) for spec in self.model.signature.inputs)
         return "quantize_static" if real else "quantize_dynamic"
@@ -92,7 +92,7 @@ class Starter:
         if self.guess:
             unsure = "" if self._float else "# "
             why = "" if self._float else "   # for a model that is not quantized yet"
-            yield f"  {unsure}- optimize: [{self._pass}]{why}"
+            yield f"  {unsure}- optimize: [{self._quantization}]{why}"
         if self._measurable:
             yield "  - evaluate: classification"
         if self.guess:
@@ -103,7 +103,7 @@ class Starter:
     def _calibration(self, guess: Guess) -> Iterator[str]:
         """Fewer calibration samples than usual, where the data has no more."""
         rows = guess.calibration_rows
-        if self._float and self._pass == "quantize_static" and rows < _usual_samples():
+        if self._float and self._quantization == "quantize_static" and rows < _usual_samples():
             yield "optimize:"
             yield "  quantize_static:"
             yield f"    calibration: {{samples: {max(1, rows)}}}"
@@ -115,7 +115,9 @@ class Starter:
         yield f"  path: {scalar(self.model_path)}"
         if not self.guess or self.data_path is None:
             yield ""
-            yield _DATA_HINT.format(optimize=self._pass, bundle=BUNDLES[self.target]).rstrip()
+            yield _DATA_HINT.format(
+                optimize=self._quantization, bundle=BUNDLES[self.target]
+            ).rstrip()
             return
         yield "data:"
         yield f"  path: {scalar(self.data_path)}"
