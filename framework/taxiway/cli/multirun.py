@@ -36,5 +36,7 @@ def multirun(arguments: Namespace) -> int:
     if arguments.json:
         print(report.read_text(), end="")
     else:
-        screen.print("", comparison(results), "", f"[dim]report[/dim]  {relative(report)}")
+        screen.print()
+        screen.print(comparison(results))
+        screen.print(f"\n[dim]report[/dim]  {relative(report)}")
     return max(int(point.exit_code) for point in results)

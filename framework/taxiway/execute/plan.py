@@ -227,9 +227,8 @@ class _Planner:
 
 
 def _label(selection: Selection) -> str:
-    what = "inputs and labels" if selection.labels else "inputs"
-    count = "all" if selection.samples is None else f"first {selection.samples}"
-    return f"{selection.split} ({count}, {what})"
+    """The name of what is read; how many rows is one of the step's options."""
+    return f"{selection.split} {'inputs and labels' if selection.labels else 'inputs'}"
 
 
 def open_data(recipe: Recipe) -> Dataset | None:
