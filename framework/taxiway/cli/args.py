@@ -13,6 +13,8 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are Taxiway's: one line, a hint, exit code 2."""
 
     def error(self, message: str) -> NoReturn:
+        # parse_intermixed_args counts optional words among the required ones.
+        message = message.replace(", OVERRIDE", "")
         raise UsageError(f"{self.prog}: {message}", f"`{self.prog} --help` shows examples")
 
 
