@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help env demo test test-fast lint types layers schema docs check bench faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs docs-check picture check bench faults attacks package lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -44,7 +44,16 @@ layers: $(READY) ## import-linter: who may import whom
 schema: $(READY) ## the schemas on disk are those of the plugins
 	$(BIN)/taxiway schema --check
 
-check: lint types layers schema docs ## everything but the tests
+docs: $(READY) ## write the reference pages
+	$(BIN)/python docs/generate.py
+
+picture: $(READY) ## write docs/images/run.svg, from a run on this machine
+	$(BIN)/python docs/terminal_picture.py
+
+docs-check: $(READY) ## the reference pages are those of the plugins
+	$(BIN)/python docs/generate.py --check
+
+check: lint types layers schema docs-check ## everything but the tests
 
 package: $(READY) ## sdist -> wheel -> fresh environment -> a run from another folder
 	tests/packaging/from_wheel.sh
