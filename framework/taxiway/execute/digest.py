@@ -15,9 +15,13 @@ def digest_file(path: Path) -> str:
 
 
 def digest_tree(root: Path) -> dict[str, str]:
-    """Relative path -> digest of every regular file below a folder, sorted by path."""
-    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
-    return {path.relative_to(root).as_posix(): digest_file(path) for path in files}
+    """Relative path -> digest of every file below a folder, sorted by path; of a link, where it leads."""
+    files = sorted(path for path in root.rglob("*") if path.is_symlink() or path.is_file())
+    return {path.relative_to(root).as_posix(): _digest_entry(path) for path in files}
+
+
+def _digest_entry(path: Path) -> str:
+    return f"link:{path.readlink()}" if path.is_symlink() else digest_file(path)
 
 
 def digest_path(path: Path) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from taxiway.errors import StepError
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
@@ -23,7 +26,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
 
 
 class StepStarted(Event, frozen=True, kw_only=True):
-    """waiting: another process is making this result; its end is awaited."""
+    """waiting: told a second time, where another process is making this result and its end is awaited."""
 
     step: str
     waiting: bool = False
@@ -69,12 +72,25 @@ class EventLog:
     """Appends each event to `events.jsonl`, one JSON object a line."""
 
     def __init__(self, path: Path, scrub: Callable[[str], str]) -> None:
-        self._stream = path.open("a", encoding="utf-8")
+        self._path = path
         self._scrub = scrub
+        with self._writing():
+            self._stream = path.open("ab", buffering=0)
 
     def __call__(self, event: Event) -> None:
-        self._stream.write(self._scrub(msgspec.json.encode(event).decode()) + "\n")
-        self._stream.flush()
+        """Raises StepError where the disk refuses."""
+        with self._writing():
+            self._stream.write(self._scrub(msgspec.json.encode(event).decode() + "\n").encode())
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StepError(
+                f"{self._path} cannot be written: {error.strerror}",
+                "free some space, or choose another folder: --output DIR",
+            ) from error
 
     def close(self) -> None:
         self._stream.close()

@@ -97,7 +97,7 @@ class _Run:
         cached = entry is not None
         if entry is None:
             self._tell(events.StepStarted(step=step.name))
-            with self.store.owned(step.key):
+            with self.store.owned(step.key, lambda: self._waiting(step)):
                 entry = self.store.get(step.key)
                 cached = entry is not None
                 if entry is None:
@@ -123,6 +123,9 @@ class _Run:
                 peak_memory=result.peak_memory,
             )
         )
+
+    def _waiting(self, step: PlannedStep) -> None:
+        self._tell(events.StepStarted(step=step.name, waiting=True))
 
     def _work(self, step: PlannedStep, worker: Worker) -> Entry:
         started = time.monotonic()

@@ -1,6 +1,6 @@
 """Content-addressed results: one folder per step key, published by one rename.
 
-    STORE/steps/ab/<key>/record.json    what the step was, and the digest of every file
+    STORE/steps/ab/<key>/record.json    what the step was, the digest of every file, and its own
     STORE/steps/ab/<key>/files/         what it made
 
 A crash leaves either nothing or a whole entry. A hit is verified; a damaged entry is moved to
@@ -13,16 +13,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from taxiway.errors import SafetyError, StepError
-from taxiway.execute.digest import digest_tree
+from taxiway.execute.digest import digest_json, digest_tree
 
 
 @dataclass(frozen=True)
@@ -69,42 +69,70 @@ class Store:
             return None
         entry = verified(folder)
         if entry is None:
-            self._quarantine(folder)
-        else:
+            with self.owned(key):
+                # Its owner may have made it anew since.
+                entry = verified(folder)
+                if entry is None and folder.exists():
+                    self._quarantine(folder)
+        if entry is not None:
             _used(folder / "record.json")
         return entry
 
     def _quarantine(self, folder: Path) -> None:
-        (self.root / "quarantine").mkdir(exist_ok=True)
-        target = Path(tempfile.mkdtemp(prefix=f"{folder.name[:16]}-", dir=self.root / "quarantine"))
-        try:
-            folder.replace(target)
-        except FileNotFoundError:
-            target.rmdir()
+        with self._writing():
+            (self.root / "quarantine").mkdir(exist_ok=True)
+            prefix = f"{folder.name[:16]}-"
+            folder.replace(tempfile.mkdtemp(prefix=prefix, dir=self.root / "quarantine"))
 
     @contextmanager
-    def owned(self, key: str) -> Iterator[None]:
-        """Only one process works on a key; the lock goes with its holder, however it ends."""
-        with FileLock(self.root / "locks" / key):
+    def owned(self, key: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+        """Only one process works on a key; the lock goes with its holder, however it ends.
+
+        waiting: called where another process holds it, before its end is awaited.
+        """
+        lock = FileLock(self.root / "locks" / key, is_singleton=True)
+        with self._writing():
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                if waiting:
+                    waiting()
+                lock.acquire()
+        try:
             for left_behind in (self.root / "tmp").glob(f"{key}-*"):
                 shutil.rmtree(left_behind, ignore_errors=True)
             yield
+        finally:
+            lock.release()
 
     @contextmanager
     def workdir(self, key: str) -> Iterator[Path]:
         """An empty folder to work in, removed at the end unless it was published."""
-        folder = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=self.root / "tmp"))
+        with self._writing():
+            folder = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=self.root / "tmp"))
         try:
-            (folder / "files").mkdir()
+            with self._writing():
+                (folder / "files").mkdir()
             yield folder / "files"
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StepError(
+                f"the result cannot be stored in {self.root}: {error.strerror}",
+                "free some space, or `taxiway gc`; finished steps are kept",
+            ) from error
+
     def publish(self, key: str, workdir: Path, record: dict[str, Any]) -> Entry:
         """Make the work folder's files the entry of `key`. Raises StepError where the disk refuses."""
-        body = {**record, "key": key, "outputs": digest_tree(workdir)}
         target = self.folder(key)
-        try:
+        with self._writing():
+            body = {**record, "key": key, "outputs": digest_tree(workdir)}
+            body["digest"] = digest_json(body)
             for file in workdir.rglob("*"):
                 if file.is_file():
                     _sync(file)
@@ -114,11 +142,6 @@ class Store:
             target.parent.mkdir(exist_ok=True)
             workdir.parent.replace(target)
             _sync(target.parent)
-        except OSError as error:
-            raise StepError(
-                f"the result cannot be stored in {self.root}: {error.strerror}",
-                "free some space, or `taxiway gc`; finished steps are kept",
-            ) from error
         return Entry(key, body, target / "files")
 
 
@@ -127,8 +150,10 @@ def verified(folder: Path) -> Entry | None:
     try:
         record = json.loads((folder / "record.json").read_bytes())
         entry = Entry(folder.name, record, folder / "files")
-        return entry if digest_tree(entry.files) == entry.outputs else None
-    except (OSError, ValueError, KeyError, TypeError):
+        digest = record.pop("digest")
+        whole = digest == digest_json(record) and record["key"] == folder.name
+        return entry if whole and digest_tree(entry.files) == entry.outputs else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

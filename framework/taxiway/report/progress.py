@@ -28,7 +28,8 @@ class PlainProgress:
             case events.RunStarted():
                 self._console.print(f"{event.name}: {len(event.steps)} steps")
             case events.StepStarted():
-                self._console.print(f"  {event.step} ...")
+                state = ": waiting for another run that makes it" if event.waiting else " ..."
+                self._console.print(f"  {event.step}{state}")
             case events.StepFinished():
                 state = "cached" if event.cached else f"done in {show_seconds(event.seconds)}"
                 self._console.print(f"  {event.step}: {state}")
