@@ -23,6 +23,8 @@ from taxiway.execute.limits import StepLimits
 from taxiway.plugins.quantity import show_bytes, show_seconds
 
 _POLL = 0.1
+_GRACE = 5.0
+"""Seconds that a worker which closed its pipe has to end."""
 _KEPT = (
     *(
         "PATH",
@@ -130,7 +132,8 @@ class Worker:
         if b"\n" not in self._buffer:
             ready, _, _ = select.select([self._process.stdout], [], [], _POLL)
             if not ready:
-                return None
+                # What it forked may hold the pipe open after its death.
+                return None if self._process.poll() is None else b""
             chunk = os.read(self._process.stdout.fileno(), 1 << 16)
             if not chunk:
                 return b""
@@ -166,8 +169,9 @@ class Worker:
 
     def _died(self, step: str) -> WorkerError:
         assert self._process is not None
-        code = self._process.wait()
-        self._process = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE)
+        code = self.kill()
         peak = f"peak memory {show_bytes(self._peak)}"
         if self._out_of_memory():
             cause = f"out of memory ({peak}, limit {show_bytes(self._limits.memory)})"
@@ -194,16 +198,17 @@ class Worker:
             text in tail for text in (b"bad_alloc", b"MemoryError", b"Cannot allocate memory")
         )
 
-    def kill(self) -> None:
-        """End the worker and everything it started."""
+    def kill(self) -> int:
+        """End the worker and everything it started, and give its exit code."""
         if self._process is None:
-            return
+            return 0
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        code = self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
                 if stream:
                     stream.close()
         self._process = None
         self._buffer = b""
+        return code

@@ -28,28 +28,50 @@ from taxiway.plugins.registry import missing_module
 
 def main() -> int:
     """Serve tasks until the parent closes the pipe, or dies."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    _limit_memory(int(sys.argv[1]))
+    _die_with_parent()
+    pipe, answers = _private_pipes()
+    _limit(int(sys.argv[1]))
     tasks: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=_read, args=(tasks,), daemon=True).start()
+    threading.Thread(target=_read, args=(pipe, tasks), daemon=True).start()
     while True:
         _send(answers, _answer(tasks.get(), answers))
 
 
-def _read(tasks: queue.Queue[dict[str, Any]]) -> None:
+def _private_pipes() -> tuple[IO[bytes], IO[str]]:
+    """The pipes to the parent, out of the reach of foreign code that reads input or prints."""
+    pipe = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return pipe, answers
+
+
+def _die_with_parent() -> None:
+    """Linux: native code that never lets the reading thread run must not outlive the parent, either."""
+    with contextlib.suppress(OSError, AttributeError):
+        import ctypes
+
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+def _read(pipe: IO[bytes], tasks: queue.Queue[dict[str, Any]]) -> None:
     """The end of the pipe means that the parent is gone: then nothing here may outlive it."""
-    for line in sys.stdin.buffer:
+    for line in pipe:
         tasks.put(json.loads(line))
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _limit_memory(limit: int) -> None:
+def _limit(memory: int) -> None:
+    """Bound memory; write no core file, which would hold all of it."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
 
 def _send(stream: IO[str], message: dict[str, Any]) -> None:
@@ -108,7 +130,17 @@ def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:
     result = step.run(options, context) if model is None else step.run(model, options, context)
     if isinstance(result, Model):
         return {"model": result.to_dict(workdir)}
-    return {"figures": result}
+    return {"figures": _plain(result, task["name"])}
+
+
+def _plain(figures: Any, step: str) -> Any:
+    """Raises StepError where figures are no JSON, such as NumPy's own numbers or NaN."""
+    try:
+        return json.loads(json.dumps(figures, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise StepError(
+            f"{step}: its figures are no JSON: {error}", "give finite floats, ints and strings"
+        ) from error
 
 
 def _model(task: dict[str, Any], role: str) -> Model | None:
