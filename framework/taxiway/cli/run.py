@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from argparse import Namespace
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def main(argv: list[str]) -> int:
         help="a lock file elsewhere, for --lock and --locked",
     )
     arguments = parser.parse_intermixed_args(argv)
+    # A service manager's stop is Ctrl-C to a run: nothing half-written, no worker left, exit code 130.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if arguments.multirun:
         from taxiway.cli.multirun import multirun
 

@@ -6,6 +6,8 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +62,10 @@ class RunFolder:
         return self._keep(entry.files, self.path / "bundle") if entry else None
 
     def _keep(self, source: Path, target: Path) -> Path:
-        with tempfile.TemporaryDirectory(prefix=".", dir=self.path) as scratch:
+        with (
+            self._writing(),
+            tempfile.TemporaryDirectory(prefix=".", dir=self.path) as scratch,
+        ):
             copy = Path(scratch) / "copy"
             if source.is_dir():
                 shutil.copytree(source, copy)
@@ -73,8 +78,24 @@ class RunFolder:
         """Write one file by rename."""
         target = self.path / name
         scratch = self.path / f".{name}"
-        scratch.write_bytes(content)
-        return scratch.replace(target)
+        with self._writing():
+            try:
+                scratch.write_bytes(content)
+                scratch.replace(target)
+            finally:
+                scratch.unlink(missing_ok=True)
+        return target
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StepError(
+                f"the run folder {self.path} cannot be written: {reason}",
+                "free some space, or choose another: --output DIR; finished steps are kept",
+            ) from error
 
     def finish(self, result: RunResult, plan: Plan, lock: bytes) -> None:
         """Write the composed recipe, the lock and the report, the report last."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,14 @@ class History:
         self._root = root / "recipes"
 
     def remember(self, plan: Plan) -> None:
-        self._root.mkdir(parents=True, exist_ok=True)
+        """Keep the parts of this plan. Where the disk refuses, only the reasons are lost."""
         body = {step.name: plan.public_parts(step) for step in plan.steps}
-        descriptor, scratch = tempfile.mkstemp(dir=self._root, prefix=".")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(body, stream)
-        Path(scratch).replace(self._file(plan))
+        with suppress(OSError):
+            self._root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._root, prefix=".") as scratch:
+                file = Path(scratch) / "parts.json"
+                file.write_text(json.dumps(body))
+                file.replace(self._file(plan))
 
     def why(self, plan: Plan, step: PlannedStep) -> str:
         """Why a step is not cached, in one line."""
