@@ -69,7 +69,8 @@ attacks: $(READY) ## hostile recipes and model files: the full corpus
 
 lock: ## renew requirements/dev.lock (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet -o requirements/dev.lock
+	  --constraint requirements/constraints.txt --no-emit-index-url --no-emit-find-links \
+	  --no-header --no-annotate --quiet -o requirements/dev.lock
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist *.egg-info framework/*.egg-info .pytest_cache .mypy_cache .ruff_cache
