@@ -14,7 +14,7 @@ wheel=$(echo "$scratch"/dist/*.whl)
 "$scratch/env/bin/python" -m pip install --quiet --disable-pip-version-check "${wheel}[tensorflow]"
 cd "$scratch"
 export TAXIWAY_STORE="$scratch/store"
-"$scratch/env/bin/taxiway" validate --all
+"$scratch/env/bin/taxiway" validate digits_onnx_int8
 "$scratch/env/bin/taxiway" run digits_int8 --output "$scratch/runs"
 test -f "$scratch"/runs/digits_int8/*/bundle/manifest.json
 "$scratch/env/bin/taxiway" run digits_int8 --output "$scratch/runs" --json | "$python" -c '
