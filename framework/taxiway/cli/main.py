@@ -35,12 +35,16 @@ exit codes: 0 ok, 1 a step failed, 2 the recipe or command line is wrong, 3 a pl
 4 a gate failed, 5 refused for safety, 130 interrupted"""
 
 
+def _help(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=28)
+
+
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="taxiway",
         description="From a YAML recipe to a verified, deployable model in one command.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_help,
     )
     root.add_argument("--version", action="version", version=f"taxiway {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND", title="commands")

@@ -73,7 +73,7 @@ class Plugin:
         if not (isinstance(step, type) and issubclass(step, Step)):
             raise PluginError(f"{what} is no subclass of taxiway.plugins.Step")
         if step.section != self.section or not issubclass(getattr(step, "Config", type), Config):
-            raise PluginError(f"{what} must be a {self.section} step with a Config")
+            raise PluginError(f"{what} must be a step of section {self.section} with a Config")
         return step
 
     @property

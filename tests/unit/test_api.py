@@ -1,0 +1,52 @@
+"""The Python API on a small project of a user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import taxiway
+from taxiway.errors import GateError, RecipeError
+from taxiway.execute.events import Event, GatesJudged, RunFinished, StepFinished
+
+
+def test_load_plan_run(project: Path, tmp_path: Path) -> None:
+    recipe = taxiway.load(project, ["optimize.quantize_static.calibration.samples=32"])
+    assert recipe.name == "linear"
+    assert [step.name for step in recipe.plan().steps] == [
+        "source",
+        "optimize.quantize_static",
+        "evaluate.source",
+        "evaluate",
+        "deploy",
+    ]
+    seen: list[Event] = []
+    result = recipe.run(output=tmp_path / "runs", store=tmp_path / "store", observers=[seen.append])
+    assert isinstance(result, taxiway.RunResult)
+    assert result.status == "accepted"
+    assert taxiway.RunResult.read(result.folder) == result
+    finished = [event.step for event in seen if isinstance(event, StepFinished)]
+    assert finished == [step.name for step in result.steps]
+    assert [type(event) for event in seen][-1] is RunFinished
+    assert sum(isinstance(event, GatesJudged) for event in seen) == 1
+
+
+def test_a_failed_gate_carries_the_result(project: Path, tmp_path: Path) -> None:
+    recipe = taxiway.load(project, ["evaluate.gates.accuracy.min=0.99"])
+    with pytest.raises(GateError, match="accuracy") as caught:
+        recipe.run(output=tmp_path / "runs", store=tmp_path / "store")
+    result = caught.value.result  # type: ignore[attr-defined]
+    assert result.status == "not accepted"
+    assert result.bundle is None
+    assert result.artifact.is_file()
+
+
+def test_a_mistake(project: Path) -> None:
+    with pytest.raises(RecipeError, match="unknown key 'sede'"):
+        taxiway.load(project, ["sede=1"])
+
+
+def test_an_unknown_attribute() -> None:
+    with pytest.raises(AttributeError, match="nothing"):
+        taxiway.nothing  # noqa: B018
