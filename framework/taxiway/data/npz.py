@@ -89,7 +89,6 @@ class NpzDataset:
             "arrays": [[name, a.dtype.str, list(a.shape[1:])] for name, a in arrays],
             "rows": len(rows),
             "labels": labels is not None,
-            "class_names": self.class_names,
             "preprocessing": self.preprocessing,
         }
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
