@@ -46,6 +46,8 @@ def compose_checked(
         config, locator = _compose(hydra, file, parsed, recipe_document)
         OmegaConf.set_struct(config, False)
         config.pop("hydra")
+        for section in parsed.dropped:
+            config[section] = {} if section in schema.NAMED else None
         values = resolve(config)
         shown = public(config)
         hidden = secrets(config)

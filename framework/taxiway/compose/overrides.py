@@ -15,6 +15,7 @@ from taxiway.compose.document import Place
 from taxiway.compose.hints import nearest
 from taxiway.compose.locate import LABEL
 from taxiway.errors import Problem, RecipeError
+from taxiway.plugins import SECTIONS
 
 
 def place(text: str, index: int, column: int = 1) -> Place:
@@ -36,7 +37,13 @@ class Overrides:
 
     @property
     def hydra(self) -> list[str]:
-        return [self._forced(text, o) for text, o in zip(self.texts, self.parsed, strict=True)]
+        pairs = zip(self.texts, self.parsed, strict=True)
+        return [self._forced(text, o) for text, o in pairs if not _drops(o)]
+
+    @property
+    def dropped(self) -> frozenset[str]:
+        """Sections that `~section` or `section=null` takes out, options in the recipe's body and all."""
+        return frozenset(o.key_or_group for o in self.parsed if _drops(o))
 
     def _forced(self, text: str, override: Override) -> str:
         plain = not (override.is_delete() or override.is_add() or override.is_force_add())
@@ -87,6 +94,12 @@ class Overrides:
         return list(product(*axes.values()))
 
 
+def _drops(override: Override) -> bool:
+    """Hydra itself drops only what the defaults list chose, and knows no `group=null`."""
+    whole = override.key_or_group in SECTIONS and override.package is None
+    return whole and not override.is_sweep_override() and override.value() is None
+
+
 def parse(
     texts: Sequence[str], groups: Mapping[str, Mapping[str, Path]], sweep: bool = False
 ) -> Overrides:
@@ -128,12 +141,20 @@ def _check(
         hint = f"add --multirun to sweep, or quote one value: '{key}=\"a,b\"'"
         yield at.problem(f"'{text}' names several values", hint)
         return
+    if key in groups and override.is_delete() and isinstance(override.value(), list):
+        yield at.problem(f"'{text}' drops nothing", f"name what to drop: '~{key}.NAME'")
+        return
     if key in groups and not override.is_delete():
         values = (
             list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
         )
         for value in values:
             for option in value if isinstance(value, list) else [value]:
+                if option is None and override.is_sweep_override():
+                    yield at.problem(
+                        f"a sweep cannot drop {key} at one point",
+                        f"run that point by itself: '~{key}'",
+                    )
                 if option is None or isinstance(option, dict):
                     continue
                 if ".." in str(option) or "://" in str(option) or str(option).startswith("/"):
