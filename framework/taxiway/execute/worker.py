@@ -169,8 +169,11 @@ class Worker:
 
     def _died(self, step: str) -> WorkerError:
         assert self._process is not None
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        closed = False
+        try:
             self._process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            closed = True
         code = self.kill()
         peak = f"peak memory {show_bytes(self._peak)}"
         if self._out_of_memory():
@@ -179,7 +182,9 @@ class Worker:
                 f"{step}: the worker died: {cause}",
                 "raise the limit: limits.memory='16 GiB', or use fewer or smaller samples",
             )
-        if code == -signal.SIGKILL:
+        if closed:
+            cause = f"it closed its pipe to Taxiway ({peak})"
+        elif code == -signal.SIGKILL:
             cause = f"killed from outside, most likely by the system for lack of memory ({peak})"
         elif code < 0:
             cause = f"{signal.Signals(-code).name} in native code ({peak})"

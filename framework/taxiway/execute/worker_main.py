@@ -23,6 +23,7 @@ import msgspec
 from taxiway.errors import StepError, TaxiwayError, WorkerError
 from taxiway.model import Model
 from taxiway.plugins import Context, Dataset, Measurement, registry
+from taxiway.plugins.quantity import show_bytes
 from taxiway.plugins.registry import missing_module
 
 
@@ -93,9 +94,11 @@ def _answer(task: dict[str, Any], answers: IO[str]) -> dict[str, Any]:
         return {**perform(task, progress), "peak_memory": _peak()}
     except TaxiwayError as error:
         return error.to_dict()
-    except MemoryError as error:
+    except MemoryError:
+        traceback.print_exc()
+        used = f"peak memory {show_bytes(_peak() or 0)}, limit {show_bytes(int(sys.argv[1]))}"
         return WorkerError(
-            f"{task['name']}: out of memory: {error or 'an allocation was refused'}",
+            f"{task['name']}: out of memory ({used})",
             "raise the limit: limits.memory='16 GiB', or use fewer or smaller samples",
         ).to_dict()
     except ImportError as error:
