@@ -42,8 +42,7 @@ EXAMPLES = {
     "convert.onnx": "digits_onnx_int8 convert.opset=17",
     "convert.saved_model": "digits_int8 convert=saved_model '~optimize.quantize_static' deploy=null",
     "convert.tflite": "digits_int8 convert.batch=1",
-    "data.npz": "digits_int8 'data.splits.test={rows: \"0:200\"}' "
-    "'data.splits.calibration={rows: \"200:\"}' data.inputs=x_train data.labels=y_train",
+    "data.npz": "digits_int8 'data.class_names=[zero,one,two,three,four,five,six,seven,eight,nine]'",
     "deploy.litert_bundle": "digits_int8 deploy.golden_samples=4",
     "deploy.onnxruntime_bundle": "digits_onnx_int8 deploy.name=digits",
     "evaluate.classification": "digits_int8 evaluate.samples=100 'evaluate.gates.size.max=\"64 KiB\"'",
