@@ -46,10 +46,10 @@ class Store:
     def __init__(self, root: Path) -> None:
         if root.is_symlink():
             raise SafetyError(f"the store {root} is a link", "name the folder itself: --store DIR")
-        self.root = root
+        self.root = root.absolute()
         try:
             for name in ("steps", "locks", "tmp"):
-                (root / name).mkdir(parents=True, exist_ok=True)
+                (self.root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StepError(
                 f"the store {root} cannot be used: {error.strerror}", "choose another: --store DIR"

@@ -69,6 +69,7 @@ def probe(
     """
     import numpy as np
 
+    workdir = workdir.absolute()
     request, samples = workdir / "probe_model.json", workdir / "probe_inputs.npz"
     path = model.path.resolve()
     request.write_bytes(
@@ -78,7 +79,7 @@ def probe(
     command = [sys.executable, "-P", "-m", "taxiway.model.probe", str(request), str(samples)]
     command += ["--threads", str(threads)]
     command += ["--runs", str(runs)] if runs else []
-    command += ["--outputs", str(outputs)] if outputs else []
+    command += ["--outputs", str(outputs.absolute())] if outputs else []
     environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
     environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     try:
@@ -142,7 +143,11 @@ def _measure(arguments: argparse.Namespace) -> Figures:
         inputs = {name: archive[name] for name in archive.files}
     path = Path(request["path"])
     start = time.perf_counter()
-    model = Model.from_dict(request, path.parent) if "signature" in request else describe(path, request["format"])
+    model = (
+        Model.from_dict(request, path.parent)
+        if "signature" in request
+        else describe(path, request["format"])
+    )
     runner = open_runner(model, arguments.threads)
     load_time = time.perf_counter() - start
     figures, samples = measure(runner, inputs, arguments.runs), _samples(inputs)

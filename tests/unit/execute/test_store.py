@@ -161,6 +161,14 @@ def test_a_file_as_the_store_is_one_line(tmp_path: Path) -> None:
     assert "--store" in str(caught.value.hint)
 
 
+def test_a_relative_store_is_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps get its folders in processes that work elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    assert Store(Path("store")).root == tmp_path / "store"
+
+
 def test_the_variable_names_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXIWAY_STORE", str(tmp_path / "mine"))
     assert default_root() == tmp_path / "mine"

@@ -46,6 +46,13 @@ def test_adaptive_runs(model: Model, tmp_path: Path) -> None:
     assert probe(model, {"x": X}, tmp_path).latency_samples >= 20
 
 
+def test_relative_paths(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = Path()
+    probe(model, {"x": X}, here, runs=1, outputs=here / "out.npz")
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npz")["y"], np.maximum(X, 0))
+
+
 @pytest.mark.parametrize(
     ("inputs", "said"),
     [
