@@ -272,6 +272,27 @@ IN_FILE = [
         "- optimize: quantize_static",
     ),
     Mistake(
+        "two options of one group",
+        "deploy: litert_bundle",
+        "deploy: [litert_bundle, onnxruntime_bundle]",
+        "deploy: [",
+        "deploy takes one option",
+    ),
+    Mistake(
+        "split given twice",
+        "{inputs: x_train}",
+        "{inputs: x_train, fraction: 0.5}",
+        "fraction",
+        "exactly one of fraction, rows, inputs",
+    ),
+    Mistake(
+        "pass without options",
+        "  quantize_static:\n    calibration:\n      samples: 64",
+        "  quantize_static: null",
+        "quantize_static: null",
+        "it must be a mapping",
+    ),
+    Mistake(
         "duplicate key",
         "  scale: 0.0625",
         "  scale: 0.0625\n  scale: 1",

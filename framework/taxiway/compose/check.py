@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,40 @@ from taxiway.compose.inputs import absolute_inputs
 from taxiway.compose.locate import Locator
 from taxiway.compose.recipe import Recipe, convert, sections_of
 from taxiway.compose.recipe_config import RecipeConfig
-from taxiway.compose.resolve import Resolved, public, resolve, secrets
+from taxiway.compose.redact import redact_problems
+from taxiway.compose.resolve import Resolved, bounded, public, recorded, resolve
 from taxiway.compose.static import check_as_written, locate, mistakes, ordered
 from taxiway.errors import Problem, RecipeError
 from taxiway.plugins import registry
+
+MAX_NUMBER = 2**64
 
 
 def compose_checked(
     name: Path, texts: Sequence[str], config_dirs: tuple[Path, ...], allowed: tuple[Path, ...]
 ) -> Recipe:
     """The checked recipe. Raises RecipeError with every mistake found."""
+    with recorded() as secrets:
+        try:
+            return _checked(name, texts, config_dirs, allowed, secrets)
+        except RecipeError as error:
+            raise redact_problems(error, secrets) from None
+
+
+def _checked(
+    name: Path,
+    texts: Sequence[str],
+    config_dirs: tuple[Path, ...],
+    allowed: tuple[Path, ...],
+    secrets: Mapping[str, str],
+) -> Recipe:
     file = find_recipe(str(name))
     folders = config_folders(file, config_dirs)
     groups = config_groups(folders)
     problems: list[Problem] = []
     recipe_document = _try(problems, lambda: document.read(file))
-    parsed = _try(problems, lambda: overrides.parse(texts, groups))
+    chosen = recipe_document.groups() if recipe_document else frozenset(groups)
+    parsed = _try(problems, lambda: overrides.parse(texts, groups, chosen))
     if recipe_document is not None:
         broken = list(check_defaults(recipe_document, groups))
         problems += broken
@@ -48,16 +66,16 @@ def compose_checked(
         config.pop("hydra")
         for section in parsed.dropped:
             config[section] = {} if section in schema.NAMED else None
-        values = resolve(config)
-        shown = public(config)
-        hidden = secrets(config)
+        with bounded():
+            values = resolve(config)
+            shown = public(config)
     problems = _validate(values, shown, locator)
     if problems:
         raise RecipeError(ordered(problems))
     options = absolute_inputs(values.data, shown, file.parent, allowed, locator)
     common = {key: options[key] for key in RecipeConfig.__struct_fields__ if key in options}
     recipe = Recipe(
-        file, options, shown, hidden, locator, convert(common, (), RecipeConfig, locator)
+        file, options, shown, dict(secrets), locator, convert(common, (), RecipeConfig, locator)
     )
     _typed(recipe)
     return recipe
@@ -137,7 +155,22 @@ def _validate(values: Resolved, shown: Any, locator: Locator) -> list[Problem]:
     for mistake in mistakes(values.data, schema.load_resolved(registry()), shown):
         if tuple(map(str, mistake.path)) not in unknown:
             problems.append(locate(mistake, locator))
+    for path, number in _numbers(values.data, ()):
+        if not abs(number) < MAX_NUMBER:
+            message = f"{'.'.join(map(str, path))} is {number}; a number is finite and below 2**64"
+            problems.append(locator.problem(path, message))
+    if values.data.get("name") != shown.get("name"):
+        message = "name comes from the environment; it names folders and files, so write it out"
+        problems.append(locator.problem(("name",), message))
     return problems
+
+
+def _numbers(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], float]]:
+    if isinstance(value, dict | list):
+        for key, child in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _numbers(child, (*path, key))
+    elif isinstance(value, int | float):
+        yield path, value
 
 
 def _unresolved(name: str, reason: str) -> tuple[str, str | None]:

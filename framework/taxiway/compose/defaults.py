@@ -11,6 +11,8 @@ from taxiway.compose.document import Document
 from taxiway.compose.hints import nearest
 from taxiway.errors import Problem
 
+SEVERAL = frozenset({"optimize"})
+"""Groups of which a recipe may choose several options."""
 _LAUNCHERS = {"basic": "", "joblib": "pip install 'taxiway[sweep]'"}
 
 
@@ -55,6 +57,11 @@ def _entry(
         if known is None:
             yield recipe.place(key.start_mark).problem(
                 f"no config group '{group}'", nearest(group, groups)
+            )
+            continue
+        if isinstance(value, yaml.SequenceNode) and group not in SEVERAL:
+            yield recipe.place(value.start_mark).problem(
+                f"{group} takes one option, not a list", f"write `- {group}: OPTION`"
             )
             continue
         for item in value.value if isinstance(value, yaml.SequenceNode) else [value]:

@@ -5,6 +5,7 @@ A recipe is data: keys that make Hydra run code or read elsewhere are refused he
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,10 +21,15 @@ MAX_BYTES = 1 << 20
 MAX_NODES = 20_000
 MAX_DEPTH = 40
 MAX_ALIASES = 200
+MAX_INTERPOLATION = 1_000
+"""Characters of a text with `${...}` in it: its grammar is parsed in time that grows faster than it."""
+MAX_DIGITS = 40
 
 _INSTANTIATION = frozenset({"_target_", "_partial_", "_args_", "_recursive_", "_convert_"})
 _HYDRA_ALLOWED = frozenset({"sweeper", "launcher"})
 _HYDRA_GROUPS = frozenset({"hydra/launcher", "hydra/sweeper"})
+_PACKAGE = re.compile(r"^\s*#\s*@package[\s:]+(\S+)", re.MULTILINE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -66,18 +72,22 @@ class Document:
         """The first key."""
         return self.place(self.root.start_mark) if self.root else None
 
+    def groups(self) -> frozenset[str]:
+        """The config groups that the defaults list chooses from."""
+        return frozenset(group for group, _ in self._defaults())
+
+    def _defaults(self) -> Iterator[tuple[str, yaml.Node]]:
+        root = self.root
+        for key, entries in root.value if isinstance(root, yaml.MappingNode) else []:
+            if key.value == "defaults" and isinstance(entries, yaml.SequenceNode):
+                for entry in entries.value:
+                    for name, value in entry.value if isinstance(entry, yaml.MappingNode) else []:
+                        yield str(name.value).split()[-1].split("@")[0], value
+
     def default(self, group: str) -> Place | None:
         """The option that the defaults list chooses for a config group."""
-        root = self.root
-        pairs = root.value if isinstance(root, yaml.MappingNode) else []
-        entries: list[yaml.Node] = next(
-            (value.value for key, value in pairs if key.value == "defaults"), []
-        )
-        for entry in entries:
-            for key, value in entry.value if isinstance(entry, yaml.MappingNode) else []:
-                if str(key.value).split("@")[0] == group:
-                    return self.place(value.start_mark)
-        return None
+        value = next((value for name, value in self._defaults() if name == group), None)
+        return self.place(value.start_mark) if value else None
 
     def find(self, path: Sequence[Any], value: bool = False) -> Place | None:
         """Where `path` is written: its key, or its value where `value` asks for a scalar's place."""
@@ -125,7 +135,7 @@ def read(file: Path, label: str | None = None) -> Document:
         raise RecipeError([Problem("the file is not UTF-8 text", label, line, 1)]) from error
     document = Document(label, text, file.is_relative_to(asset("conf")))
     _limit(document)
-    problems = list(_structure(document))
+    problems = [*_header(document), *_structure(document)]
     if problems:
         raise RecipeError(problems)
     return document
@@ -150,6 +160,12 @@ def _limit(document: Document) -> None:
             elif isinstance(event, yaml.AliasEvent):
                 aliases += 1
             nodes += isinstance(event, yaml.NodeEvent)
+            if getattr(event, "tag", None):
+                message = (
+                    f"the tag {event.tag} is refused: a recipe is plain text, numbers and lists"
+                )
+                place = document.place(event.start_mark)
+                raise RecipeError([place.problem(message, refused=True)])
             for what, found, limit in (
                 ("nested levels", depth, MAX_DEPTH),
                 ("values", nodes, MAX_NODES),
@@ -187,36 +203,51 @@ def _structure(document: Document) -> Iterator[Problem]:
     if not isinstance(root, yaml.MappingNode):
         yield document.place(root.start_mark).problem("a recipe is a mapping: `key: value` lines")
         return
-    if _expanded(root, {}, set()) > MAX_NODES:
-        message = f"aliases expand to more than {MAX_NODES:,} values"
-        yield document.place(root.start_mark).problem(message, refused=True)
-        return
+    size, depth = _expanded(root, {}, set())
+    for what, found, limit in (("values", size, MAX_NODES), ("nested levels", depth, MAX_DEPTH)):
+        if found > limit:
+            message = f"aliases expand to more than {limit:,} {what}"
+            yield document.place(root.start_mark).problem(message, refused=True)
+            return
     yield from _walk(document, root, ())
 
 
-def _expanded(node: yaml.Node, known: dict[int, int], open_nodes: set[int]) -> int:
-    """How many values a node stands for once its aliases are expanded; a cycle counts as too many."""
+def _expanded(
+    node: yaml.Node, known: dict[int, tuple[int, int]], open_nodes: set[int]
+) -> tuple[int, int]:
+    """How many values a node stands for once its aliases are expanded, and how deep they are nested;
+    a cycle counts as too many."""
     if id(node) in open_nodes:
-        return MAX_NODES + 1
+        return MAX_NODES + 1, 0
     if id(node) not in known:
         open_nodes.add(id(node))
-        total = 1
-        if isinstance(node, yaml.SequenceNode):
-            total += sum(_expanded(child, known, open_nodes) for child in node.value)
-        elif isinstance(node, yaml.MappingNode):
-            total += sum(_expanded(child, known, open_nodes) for _, child in node.value)
+        children = node.value if isinstance(node, yaml.CollectionNode) else []
+        if isinstance(node, yaml.MappingNode):
+            children = [child for pair in children for child in pair]
+        inner = [_expanded(child, known, open_nodes) for child in children]
         open_nodes.discard(id(node))
-        known[id(node)] = min(total, MAX_NODES + 1)
+        size = 1 + sum(size for size, _ in inner)
+        known[id(node)] = (
+            min(size, MAX_NODES + 1),
+            1 + max((depth for _, depth in inner), default=0),
+        )
     return known[id(node)]
 
 
+def _header(document: Document) -> Iterator[Problem]:
+    """The `# @package` line of a group file says where its values go: not into Hydra's own."""
+    match = _PACKAGE.search(document.text)
+    if match and "hydra" in match[1].split("."):
+        line = document.text.count("\n", 0, match.start(1)) + 1
+        message = f"the package '{match[1]}' is refused: a config group sets nothing of Hydra's"
+        yield Problem(message, document.label, line, 1, match[0].strip(), refused=True)
+
+
 def _walk(document: Document, node: yaml.Node, path: tuple[str, ...]) -> Iterator[Problem]:
-    if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith(
-        "tag:yaml.org,2002:python"
-    ):
-        yield document.place(node.start_mark).problem(
-            f"the tag {node.tag} is refused", refused=True
-        )
+    if isinstance(node, yaml.ScalarNode):
+        fault = _scalar(node)
+        if fault:
+            yield document.place(node.start_mark).problem(*fault)
     if isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
             if path == ("defaults",):
@@ -234,6 +265,13 @@ def _walk(document: Document, node: yaml.Node, path: tuple[str, ...]) -> Iterato
         if name in seen:
             yield place.problem(f"'{name}' is written twice; first in line {seen[name]}")
         seen.setdefault(name, place.line)
+        fault = _scalar(key)
+        if fault:
+            yield place.problem(*fault)
+            continue
+        if path == () and name == "hydra" and not isinstance(child, yaml.MappingNode):
+            yield place.problem("hydra must be a mapping")
+            continue
         if name in _INSTANTIATION:
             yield place.problem(
                 f"'{name}' is refused: a recipe is data and runs no code",
@@ -252,6 +290,27 @@ def _walk(document: Document, node: yaml.Node, path: tuple[str, ...]) -> Iterato
         yield from _walk(document, child, (*path, name))
 
 
+def _scalar(node: yaml.ScalarNode) -> tuple[str, str | None, bool] | None:
+    """What is wrong with a scalar by itself: message, hint, and whether it is refused."""
+    kind, text = node.tag.rsplit(":", 1)[-1], node.value
+    if kind == "merge":
+        return (
+            "the merge key '<<' is not supported",
+            "write the keys out, or use a config group",
+            False,
+        )
+    if kind == "value":
+        return "'=' has a meaning of its own in YAML", "quote it: '='", False
+    if kind == "int" and len(text) > MAX_DIGITS:
+        return f"a number of {len(text):,} digits is out of range", None, False
+    if _CONTROL.search(text):
+        return f"{text[:60]!r} holds a control character", None, False
+    if "${" in text and len(text) > MAX_INTERPOLATION:
+        message = f"a text with ${{...}} has at most {MAX_INTERPOLATION:,} characters"
+        return message, None, True
+    return None
+
+
 def _default(document: Document, node: yaml.Node) -> Iterator[Problem]:
     """Entries of a defaults list stay inside the config folders."""
     pairs = [(node, node)] if isinstance(node, yaml.ScalarNode) else []
@@ -267,5 +326,9 @@ def _default(document: Document, node: yaml.Node) -> Iterator[Problem]:
             message = f"'{item.value}' in the defaults list is refused: it reads outside the config folders"
             yield place.problem(message, "--config-dir adds config groups", refused=True)
         group = str(key.value).removeprefix("override ").strip()
-        if item is key and group.startswith("hydra/") and group not in _HYDRA_GROUPS:
+        group, _, package = group.partition("@")
+        if item is key and (
+            (group.lstrip("/").startswith("hydra/") and group not in _HYDRA_GROUPS)
+            or "hydra" in package.split(".")
+        ):
             yield place.problem(f"'{group}' may not be set by a recipe", refused=True)

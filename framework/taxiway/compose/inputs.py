@@ -58,11 +58,16 @@ def absolute_inputs(
         place = locator.exact(path, value=True)
         chosen = "${oc.env:" in str(written) or (place is not None and place.file == LABEL)
         base = Path.cwd() if chosen else folder
-        target = (base / text).resolve()
+        try:
+            target = (base / text).resolve()
+            exists = target.exists()
+        except (OSError, ValueError) as error:
+            problems.append(locator.problem(path, f"{'.'.join(path)} is no path: {reason(error)}"))
+            continue
         inside = any(target.is_relative_to(root.resolve()) for root in (folder, *allowed))
         if not chosen and not inside:
             problems.append(_outside(path, str(written), target, locator))
-        elif not target.exists():
+        elif not exists:
             problems.append(_absent(path, str(written), base, text, locator))
         else:
             _set(result, path, str(target))
@@ -105,6 +110,10 @@ def _absent(path: Sequence[str], written: str, base: Path, text: str, locator: L
         f"did you mean '{Path(text).with_name(near[0])}'?" if near else f"looked in {_short(base)}"
     )
     return locator.problem(path, f"{'.'.join(path)}: no file or folder '{written}'", hint)
+
+
+def reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _short(folder: Path) -> str:

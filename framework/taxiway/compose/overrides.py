@@ -11,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from taxiway.compose.defaults import SEVERAL
 from taxiway.compose.document import Place
 from taxiway.compose.hints import nearest
 from taxiway.compose.locate import LABEL
@@ -28,12 +29,14 @@ class Overrides:
     """Checked overrides: `texts` as typed, and `hydra` in the form that Hydra merges.
 
     A value override is passed on as `++key=value`, so that an option which the group file leaves out
-    needs no `+`; the schema then finds a wrong key and names the nearest right one.
+    needs no `+`; the schema then finds a wrong key and names the nearest right one. A group that is
+    not among the `chosen` ones of the recipe's defaults list is added to it.
     """
 
     texts: tuple[str, ...]
     parsed: tuple[Override, ...]
     groups: frozenset[str]
+    chosen: frozenset[str]
 
     @property
     def hydra(self) -> list[str]:
@@ -46,10 +49,12 @@ class Overrides:
         return frozenset(o.key_or_group for o in self.parsed if _drops(o))
 
     def _forced(self, text: str, override: Override) -> str:
-        plain = not (override.is_delete() or override.is_add() or override.is_force_add())
-        if plain and override.get_key_element() and override.key_or_group not in self.groups:
+        if override.is_delete() or override.is_add() or override.is_force_add():
+            return text
+        if override.key_or_group not in self.groups:
             return f"++{text}"
-        return text
+        known = override.key_or_group in self.chosen or "/" in override.key_or_group
+        return text if known or override.value() is None else f"+{text}"
 
     def find(self, path: Sequence[object], value: bool = False) -> Place | None:
         """The last override that wrote `path`, or a mapping around it."""
@@ -101,7 +106,10 @@ def _drops(override: Override) -> bool:
 
 
 def parse(
-    texts: Sequence[str], groups: Mapping[str, Mapping[str, Path]], sweep: bool = False
+    texts: Sequence[str],
+    groups: Mapping[str, Mapping[str, Path]],
+    chosen: frozenset[str],
+    sweep: bool = False,
 ) -> Overrides:
     """Check each override by itself.
 
@@ -122,7 +130,7 @@ def parse(
         parsed.append(override)
     if problems:
         raise RecipeError(problems)
-    return Overrides(tuple(texts), tuple(parsed), names)
+    return Overrides(tuple(texts), tuple(parsed), names, chosen)
 
 
 def _check(
@@ -157,6 +165,9 @@ def _check(
                     )
                 if option is None or isinstance(option, dict):
                     continue
+                if isinstance(value, list) and key not in SEVERAL:
+                    yield at.problem(f"{key} takes one option, not a list", f"write {key}={option}")
+                    break
                 if ".." in str(option) or "://" in str(option) or str(option).startswith("/"):
                     yield at.problem(f"'{option}' reads outside the config folders", refused=True)
                 elif str(option) not in groups[key]:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from taxiway.compose.locate import Locator
+from taxiway.compose.redact import redact, redact_text
 from taxiway.compose.recipe_config import RecipeConfig
 from taxiway.errors import RecipeError
 from taxiway.plugins import SECTIONS, Config, registry
@@ -59,9 +60,11 @@ class Recipe:
 
     def scrub(self, text: str) -> str:
         """`text` with each environment value that the recipe read replaced by its name."""
-        for value, name in self.secrets.items():
-            text = text.replace(value, name)
-        return text
+        return redact_text(text, self.secrets)
+
+    def redacted(self, data: Any) -> Any:
+        """The same of plain data, before it is encoded."""
+        return redact(data, self.secrets)
 
 
 def convert(

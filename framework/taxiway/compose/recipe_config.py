@@ -25,12 +25,14 @@ class RecipeConfig(Config, frozen=True):
     name: Annotated[
         str,
         Meta(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$(?!\n)",
             description="Name of the recipe and of what it makes: letters, digits, '_' and '-'.",
         ),
     ]
     description: Annotated[
         str | None, Meta(description="What the recipe is for, in one sentence.")
     ] = None
-    seed: Annotated[int, Meta(ge=0, description="Seed of everything that is random.")] = 0
+    seed: Annotated[
+        int, Meta(ge=0, le=2**32 - 1, description="Seed of everything that is random.")
+    ] = 0
     limits: Annotated[Limits, Meta(description="What one step may use.")] = Limits()

@@ -11,10 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import Container, DictConfig, ListConfig, OmegaConf
+from omegaconf import Container, DictConfig, ListConfig, OmegaConf, ValueNode
 from omegaconf.errors import OmegaConfBaseException
 
+from taxiway.errors import Problem, RecipeError
+
 MISSING = "???"
+MAX_EVALUATIONS = 50_000
+MAX_CHARACTERS = 4_000_000
 
 
 @dataclass
@@ -41,18 +45,57 @@ def public(config: DictConfig) -> Any:
         return _walk(config, (), Resolved())
 
 
-def secrets(config: DictConfig) -> dict[str, str]:
-    """Value -> `${oc.env:NAME}` of every environment variable that resolving reads."""
+@contextmanager
+def recorded() -> Iterator[dict[str, str]]:
+    """Value -> `${oc.env:NAME}` of every environment variable that is read inside the block.
+
+    A value of less than four characters is no secret, and would be found everywhere.
+    """
+    from omegaconf.resolvers import oc
+
     read: dict[str, str] = {}
 
-    def record(name: str, default: Any = None) -> Any:
-        if name in os.environ:
-            read[os.environ[name]] = f"${{oc.env:{name}}}"
-        return os.environ.get(name, default)
+    def record(name: str, *default: Any) -> Any:
+        value = os.environ.get(name, "")
+        if len(value) >= 4:
+            read[value] = f"${{oc.env:{name}}}"
+        return oc.env(name, *default)
 
     with _environment(record):
-        _walk(config, (), Resolved())
-    return {value: name for value, name in read.items() if len(value) >= 4}
+        yield read
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """A limit on what interpolations expand to inside the block.
+
+    OmegaConf evaluates a reference anew wherever it stands: forty lines that each name the next one
+    twice would take 2**40 evaluations. Raises RecipeError beyond the limit.
+    """
+    evaluate = Container._maybe_resolve_interpolation
+    spent = [0, 0]
+
+    def counted(self: Container, *args: Any, **kwargs: Any) -> Any:
+        if max(spent[0] / MAX_EVALUATIONS, spent[1] / MAX_CHARACTERS) > 1:
+            raise TooMuch
+        spent[0] += 1
+        node = evaluate(self, *args, **kwargs)
+        spent[1] += len(str(node._value())) if isinstance(node, ValueNode) else 0
+        return node
+
+    Container._maybe_resolve_interpolation = counted  # type: ignore[method-assign]
+    try:
+        yield
+    except TooMuch:
+        message = f"interpolations expand to more than {MAX_CHARACTERS:,} characters"
+        hint = "name a value once, not through values that name others again and again"
+        raise RecipeError([Problem(message, hint=hint, refused=True)]) from None
+    finally:
+        Container._maybe_resolve_interpolation = evaluate  # type: ignore[method-assign]
+
+
+class TooMuch(BaseException):
+    """Passes through OmegaConf, which makes an error of its own of every Exception."""
 
 
 @contextmanager

@@ -83,7 +83,9 @@ def resolved(registry: Registry) -> dict[str, Any]:
     common = _common()
     properties = dict(common["properties"])
     for section in SECTIONS:
-        choice = _choose(section, registry.section(section), nullable=section != "source")
+        choice = _choose(
+            section, registry.section(section), nullable=section not in ("source", *NAMED)
+        )
         properties[section] = (
             {"type": "object", "additionalProperties": choice} if section in NAMED else choice
         )

@@ -28,9 +28,11 @@ def validate_static(file: Path, config_dirs: tuple[Path, ...] = ()) -> None:
 
 def check_as_written(recipe: document.Document) -> list[Problem]:
     """The mistakes in the values of a file, by the rules of `recipe.schema.json`."""
-    from yaml import SafeLoader, load
+    from omegaconf._utils import get_yaml_loader
+    from yaml import load
 
-    data = load(recipe.text, Loader=SafeLoader)
+    # The very loader of the composition: a date, say, stays text in both.
+    data = load(recipe.text, Loader=get_yaml_loader())  # type: ignore[no-untyped-call]
     body = schema.recipe(registry(), {})
     # check_defaults knows the config folders; the schema does not.
     body["properties"]["defaults"] = {}

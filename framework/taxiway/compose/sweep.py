@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 
-from taxiway.compose import engine, overrides
+from taxiway.compose import document, engine, overrides
 from taxiway.compose.assets import config_folders, config_groups, find_recipe
 from taxiway.compose.recipe import Recipe, load
 from taxiway.errors import PluginError, RecipeError
@@ -31,7 +31,8 @@ def points(
     """
     file = find_recipe(str(name))
     folders = config_folders(file, tuple(config_dirs))
-    parsed = overrides.parse(texts, config_groups(folders), sweep=True)
+    chosen = document.read(file).groups()
+    parsed = overrides.parse(texts, config_groups(folders), chosen, sweep=True)
     with engine.engine((file.parent, *folders)) as hydra:
         node = engine.compose(hydra, file, _constant(parsed)).hydra
         launcher = node.launcher._target_.rsplit(".", 1)[-1]
@@ -74,7 +75,8 @@ def sweep(
     """
     file = recipes[0].file
     folders = config_folders(file, tuple(config_dirs))
-    parsed = overrides.parse(texts, config_groups(folders), sweep=True)
+    chosen = document.read(file).groups()
+    parsed = overrides.parse(texts, config_groups(folders), chosen, sweep=True)
     where = [f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}"]
     with engine.engine((file.parent, *folders)) as hydra:
         batches = hydra.multirun(file.stem, _Job(task), [*engine.QUIET, *where, *parsed.hydra])

@@ -31,25 +31,30 @@ class Split(plugins.Config, frozen=True):
     ] = None
     labels: Annotated[str | None, Meta(description="The labels that belong to `inputs`.")] = None
 
-    def __post_init__(self) -> None:
-        given = [key for key in ("fraction", "rows", "inputs") if getattr(self, key) is not None]
-        if len(given) != 1:
-            found = f"got {' and '.join(given)}" if given else "got none of them"
-            raise ValueError(f"a split takes exactly one of fraction, rows, inputs; {found}")
-        if self.labels is not None and self.inputs is None:
-            raise ValueError("labels of a split need its own inputs, too")
-
 
 def check_splits(splits: Mapping[str, Split]) -> None:
-    """Raise ValueError where splits of the same arrays could overlap without being asked to."""
+    """Raise ValueError, which begins with the option's path, for a split that is given in no way or
+    in several, and where splits of the same arrays could overlap without being asked to.
+    """
+    for name, split in splits.items():
+        given = [key for key in ("fraction", "rows", "inputs") if getattr(split, key) is not None]
+        if len(given) != 1:
+            found = f"got {' and '.join(given)}" if given else "got none of them"
+            raise ValueError(
+                f"splits.{name}: a split takes exactly one of fraction, rows, inputs; {found}"
+            )
+        if split.labels is not None and split.inputs is None:
+            raise ValueError(f"splits.{name}: labels of a split need its own inputs, too")
     fractions = {name: s.fraction for name, s in splits.items() if s.fraction is not None}
     total = sum(fractions.values())
     if total > 1 + 1e-9:
-        raise ValueError(f"fractions of {', '.join(sorted(fractions))} sum to {total:g}; at most 1")
+        raise ValueError(
+            f"splits: fractions of {', '.join(sorted(fractions))} sum to {total:g}; at most 1"
+        )
     ranges = sorted(name for name, split in splits.items() if split.rows is not None)
     if fractions and ranges:
         raise ValueError(
-            f"splits {', '.join(ranges)} give rows and {', '.join(sorted(fractions))} give "
+            f"splits: {', '.join(ranges)} give rows and {', '.join(sorted(fractions))} give "
             "fractions of the same arrays, so they would overlap; use one way for all"
         )
 
