@@ -186,7 +186,7 @@ def _kind(option: Mapping[str, Any]) -> str:
     if kind == "object":
         return f"mapping of names to {_kind(option['additionalProperties'])}"
     bounds = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to"}
-    limits = [f"{word} {option[key]:g}" for key, word in bounds.items() if key in option]
+    limits = [f"{word} {option[key]}" for key, word in bounds.items() if key in option]
     return " ".join([{"string": "text"}.get(kind, kind), *limits])
 
 
