@@ -44,6 +44,8 @@ def main() -> None:
         console = Console(record=True, width=82, file=io.StringIO(), highlight=False)
         console.print(Text.assemble(("$ ", "cyan"), COMMAND))
         console.print(summary(result))
+        # The frame cuts the descenders of the last line.
+        console.print()
     svg = console.export_svg(title="taxiway", theme=THEME, unique_id="run")
     # A picture loads nothing: the reader's own fonts.
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
