@@ -41,6 +41,14 @@ _KEPT = (
     *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "PYTHONPYCACHEPREFIX"),
 )
 _KEPT_PREFIXES = ("LC_", "TF_", "XLA_", "OMP_", "OPENBLAS_", "MKL_", "KERAS_")
+_DEFAULTS = {
+    "PYTHONUNBUFFERED": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    # Latencies are those of one thread; TensorFlow takes the number before its first operation.
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
+"""What the worker's environment holds unless the user's says otherwise."""
 
 
 def clean_environment() -> dict[str, str]:
@@ -50,7 +58,7 @@ def clean_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _KEPT or name.startswith(_KEPT_PREFIXES)
     }
-    return {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1", **kept}
+    return {**_DEFAULTS, **kept}
 
 
 class Worker:

@@ -196,6 +196,15 @@ def test_bytecode_is_written_whatever_the_parent_does(monkeypatch) -> None:
     assert "PYTHONDONTWRITEBYTECODE" not in clean_environment()
 
 
+@pytest.mark.parametrize("chosen", [None, "4"], ids=["by default", "unless the user asks for more"])
+def test_tensorflow_gets_one_thread(monkeypatch, chosen: str | None) -> None:
+    """Latencies are reported for one thread, and TensorFlow shares its threads among all models."""
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    if chosen:
+        monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", chosen)
+    assert clean_environment()["TF_NUM_INTRAOP_THREADS"] == (chosen or "1")
+
+
 PARENT = """
 import sys
 from pathlib import Path
