@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,8 @@ def mlperf_tiny() -> Path:
     return folder
 
 
-@pytest.fixture
-def onnx_recipe(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def onnx_recipe_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe of five steps that needs no TensorFlow: an ONNX classifier of blobs to int8 and a bundle.
 
     Beside it lie blobs.onnx and blobs.npz, whose splits have 96 rows each; the recipe uses the
@@ -60,8 +61,7 @@ def onnx_recipe(tmp_path: Path) -> Path:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    folder = tmp_path / "recipe"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("recipe")
     random = np.random.default_rng(0)
     centers = random.normal(size=(3, 8)).astype(np.float32) * 2
     arrays = {}
@@ -106,3 +106,10 @@ def mlperf_variable(mlperf_tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def project(tmp_path: Path) -> Path:
     """The recipe of a small project without TensorFlow."""
     return write_project(tmp_path / "project")
+
+
+@pytest.fixture
+def onnx_recipe(onnx_recipe_files: Path, tmp_path: Path) -> Path:
+    """A copy of that recipe that the test may change."""
+    shutil.copytree(onnx_recipe_files.parent, tmp_path / "recipe")
+    return tmp_path / "recipe" / onnx_recipe_files.name

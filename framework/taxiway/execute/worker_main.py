@@ -6,6 +6,7 @@ python -P -m taxiway.execute.worker_main MEMORY_LIMIT_IN_BYTES
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import queue
@@ -25,6 +26,8 @@ from taxiway.model import Model
 from taxiway.plugins import Context, Dataset, Measurement, registry
 from taxiway.plugins.quantity import show_bytes
 from taxiway.plugins.registry import missing_module
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> int:
@@ -95,22 +98,31 @@ def _answer(task: dict[str, Any], answers: IO[str]) -> dict[str, Any]:
     except TaxiwayError as error:
         return error.to_dict()
     except MemoryError:
-        traceback.print_exc()
+        _log_traceback()
         used = f"peak memory {show_bytes(_peak() or 0)}, limit {show_bytes(int(sys.argv[1]))}"
         return WorkerError(
             f"{task['name']}: out of memory ({used})",
             "raise the limit: limits.memory='16 GiB', or use fewer or smaller samples",
         ).to_dict()
     except ImportError as error:
-        traceback.print_exc()
+        _log_traceback()
         return missing_module(error).to_dict()
     except BaseException as error:
-        traceback.print_exc()
+        _log_traceback()
         first = (str(error).strip() or repr(error)).splitlines()[0]
+        full = isinstance(error, OSError) and error.errno in _DISK_FULL
         return StepError(
             f"{task['name']}: {type(error).__name__}: {first}",
-            "the whole message is in the worker's log",
+            "free some space, or `taxiway gc`"
+            if full
+            else "the whole message is in the worker's log",
         ).to_dict()
+
+
+def _log_traceback() -> None:
+    """To the log; a full disk must not hide the error itself."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc()
 
 
 def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:

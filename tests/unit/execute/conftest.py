@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -113,7 +114,8 @@ def foul(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "foul.py").write_text(FOUL.replace("\\\\n", "\\n"))
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: foul\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[taxiway.source]\nfoul = foul:Foul\n")
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    already = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(folder), already])))
     return folder
 
 
