@@ -72,6 +72,10 @@ class Interrupted(TaxiwayError):
     exit_code = 130
 
 
+_EXCERPT = 80
+"""Characters of a long line that are shown on each side of the mistake."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One mistake in a recipe: `file:line:column: message`, the line itself, and a hint.
@@ -93,7 +97,9 @@ class Problem:
         )
         text = f"{where}: error: {self.message}" if where else f"error: {self.message}"
         if self.excerpt is not None and self.column is not None:
-            text += f"\n    {self.excerpt}\n    {' ' * (self.column - 1)}^"
+            start = max(0, self.column - _EXCERPT)
+            shown = self.excerpt[start : start + 2 * _EXCERPT]
+            text += f"\n    {shown}\n    {' ' * (self.column - 1 - start)}^"
         return text + (f"\n  hint: {self.hint}" if self.hint else "")
 
 

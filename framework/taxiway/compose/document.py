@@ -25,7 +25,7 @@ MAX_INTERPOLATION = 1_000
 """Characters of a text with `${...}` in it: its grammar is parsed in time that grows faster than it."""
 MAX_DIGITS = 40
 
-_INSTANTIATION = frozenset({"_target_", "_partial_", "_args_", "_recursive_", "_convert_"})
+INSTANTIATION = frozenset({"_target_", "_partial_", "_args_", "_recursive_", "_convert_"})
 _HYDRA_ALLOWED = frozenset({"sweeper", "launcher"})
 _HYDRA_GROUPS = frozenset({"hydra/launcher", "hydra/sweeper"})
 _PACKAGE = re.compile(r"^\s*#\s*@package[\s:]+(\S+)", re.MULTILINE)
@@ -160,10 +160,9 @@ def _limit(document: Document) -> None:
             elif isinstance(event, yaml.AliasEvent):
                 aliases += 1
             nodes += isinstance(event, yaml.NodeEvent)
-            if getattr(event, "tag", None):
-                message = (
-                    f"the tag {event.tag} is refused: a recipe is plain text, numbers and lists"
-                )
+            tag = getattr(event, "tag", None)
+            if tag:
+                message = f"the tag {tag} is refused: a recipe is text, numbers, lists and mappings"
                 place = document.place(event.start_mark)
                 raise RecipeError([place.problem(message, refused=True)])
             for what, found, limit in (
@@ -272,7 +271,7 @@ def _walk(document: Document, node: yaml.Node, path: tuple[str, ...]) -> Iterato
         if path == () and name == "hydra" and not isinstance(child, yaml.MappingNode):
             yield place.problem("hydra must be a mapping")
             continue
-        if name in _INSTANTIATION:
+        if name in INSTANTIATION:
             yield place.problem(
                 f"'{name}' is refused: a recipe is data and runs no code",
                 "choose a plugin with `type:`; `taxiway list plugins` shows them",

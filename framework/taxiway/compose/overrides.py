@@ -12,11 +12,13 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from taxiway.compose.defaults import SEVERAL
-from taxiway.compose.document import Place
+from taxiway.compose.document import INSTANTIATION, Place
 from taxiway.compose.hints import nearest
 from taxiway.compose.locate import LABEL
 from taxiway.errors import Problem, RecipeError
 from taxiway.plugins import SECTIONS
+
+MAX_CHARACTERS = 10_000
 
 
 def place(text: str, index: int, column: int = 1) -> Place:
@@ -120,8 +122,8 @@ def parse(
     names = frozenset(groups) | {"hydra/launcher", "hydra/sweeper"}
     for index, text in enumerate(texts):
         try:
-            override = parser.parse_override(text)
-        except HydraException as error:
+            override = _parsed(parser, text)
+        except (HydraException, ValueError) as error:
             reason = str(error).split("\n")[0]
             hint = "write key=value, group=option, ~key or +key=value; quote spaces: 'key=\"2 ms\"'"
             problems.append(place(text, index).problem(f"not an override: {reason}", hint))
@@ -133,6 +135,24 @@ def parse(
     return Overrides(tuple(texts), tuple(parsed), names, chosen)
 
 
+def _parsed(parser: OverridesParser, text: str) -> Override:
+    """Raises HydraException or ValueError."""
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"it has {len(text):,} characters; at most {MAX_CHARACTERS:,}")
+    try:
+        return parser.parse_override(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _keys(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from map(str, value)
+    if isinstance(value, dict | list):
+        for child in value.values() if isinstance(value, dict) else value:
+            yield from _keys(child)
+
+
 def _check(
     override: Override, text: str, index: int, groups: Mapping[str, Mapping[str, Path]], sweep: bool
 ) -> Iterator[Problem]:
@@ -141,7 +161,12 @@ def _check(
         "hydra/launcher",
         "hydra/sweeper",
     )
-    if "_target_" in text or (key.split(".")[0].split("/")[0] == "hydra" and not allowed):
+    into_hydra = key.split(".")[0].split("/")[0] == "hydra" and not allowed
+    if (
+        into_hydra
+        or "hydra" in (override.package or "").split(".")
+        or not INSTANTIATION.isdisjoint({*key.split("."), *_keys(override.value())})
+    ):
         hint = "--config-dir adds config groups" if "searchpath" in key else None
         yield at.problem(f"'{key}' may not be set", hint, refused=True)
         return

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from taxiway.compose.locate import Locator
-from taxiway.compose.redact import redact, redact_text
 from taxiway.compose.recipe_config import RecipeConfig
+from taxiway.compose.redact import redact, redact_text
 from taxiway.errors import RecipeError
 from taxiway.plugins import SECTIONS, Config, registry
 

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import Container, DictConfig, ListConfig, OmegaConf, ValueNode
+from omegaconf import Container, DictConfig, ListConfig, Node, OmegaConf, ValueNode
 from omegaconf.errors import OmegaConfBaseException
 
 from taxiway.errors import Problem, RecipeError
 
 MISSING = "???"
-MAX_EVALUATIONS = 50_000
+MAX_EVALUATIONS = 5_000
 MAX_CHARACTERS = 4_000_000
 
 
@@ -78,7 +78,8 @@ def bounded() -> Iterator[None]:
     def counted(self: Container, *args: Any, **kwargs: Any) -> Any:
         if max(spent[0] / MAX_EVALUATIONS, spent[1] / MAX_CHARACTERS) > 1:
             raise TooMuch
-        spent[0] += 1
+        value = kwargs.get("value", args[2] if len(args) > 2 else None)
+        spent[0] += isinstance(value, Node) and value._is_interpolation()
         node = evaluate(self, *args, **kwargs)
         spent[1] += len(str(node._value())) if isinstance(node, ValueNode) else 0
         return node

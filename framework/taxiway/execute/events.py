@@ -71,16 +71,17 @@ Observer = Callable[[Event], None]
 class EventLog:
     """Appends each event to `events.jsonl`, one JSON object a line."""
 
-    def __init__(self, path: Path, scrub: Callable[[str], str]) -> None:
+    def __init__(self, path: Path, redacted: Callable[[Any], Any]) -> None:
         self._path = path
-        self._scrub = scrub
+        self._redacted = redacted
         with self._writing():
             self._stream = path.open("ab", buffering=0)
 
     def __call__(self, event: Event) -> None:
         """Raises StepError where the disk refuses."""
         with self._writing():
-            self._stream.write(self._scrub(msgspec.json.encode(event).decode() + "\n").encode())
+            plain = self._redacted(msgspec.to_builtins(event))
+            self._stream.write(msgspec.json.encode(plain) + b"\n")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

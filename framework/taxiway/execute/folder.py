@@ -6,10 +6,12 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from taxiway.errors import SafetyError, StepError
 from taxiway.execute.result import RunResult, Status
@@ -17,6 +19,9 @@ from taxiway.execute.store import Entry
 
 if TYPE_CHECKING:
     from taxiway.execute.plan import Plan
+
+
+WORKER_LOG = "worker.log"
 
 
 class RunFolder:
@@ -97,9 +102,19 @@ class RunFolder:
                 "free some space, or choose another: --output DIR; finished steps are kept",
             ) from error
 
+    def clean_log(self, scrub: Callable[[str], str]) -> None:
+        """Take environment values out of what libraries printed."""
+        log = self.path / WORKER_LOG
+        if log.is_file():
+            text = log.read_text(encoding="utf-8", errors="surrogateescape")
+            if scrub(text) != text:
+                self.write(WORKER_LOG, scrub(text).encode(errors="surrogateescape"))
+
     def finish(self, result: RunResult, plan: Plan, lock: bytes) -> None:
         """Write the composed recipe, the lock and the report, the report last."""
         self.write(f"{plan.recipe.name}.lock", lock)
-        recipe = json.dumps(plan.recipe.public, indent=2) + "\n"
-        self.write("recipe.json", plan.recipe.scrub(recipe).encode())
-        self.write("report.json", plan.recipe.scrub(result.to_json().decode()).encode())
+        redacted = plan.recipe.redacted
+        recipe = json.dumps(redacted(plan.recipe.public), indent=2) + "\n"
+        self.write("recipe.json", recipe.encode())
+        report = json.dumps(redacted(msgspec.to_builtins(result, enc_hook=str)), indent=2) + "\n"
+        self.write("report.json", report.encode())

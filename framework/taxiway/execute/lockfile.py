@@ -113,4 +113,5 @@ def content(plan: Plan, entries: Mapping[str, Entry]) -> bytes:
         "steps": steps,
         "metrics": figures,
     }
-    return plan.recipe.scrub(json.dumps(body, indent=1, sort_keys=True) + "\n").encode()
+    text = json.dumps(plan.recipe.redacted(body), indent=1, sort_keys=True)
+    return f"{text}\n".encode()

@@ -11,6 +11,7 @@ import msgspec
 from taxiway.compose.inputs import input_fields
 from taxiway.compose.locate import quoted_option
 from taxiway.compose.recipe import Recipe
+from taxiway.compose.redact import redact_options, redact_problems
 from taxiway.errors import PluginError, Problem, RecipeError, TaxiwayError
 from taxiway.execute.keys import key_of, parts_of
 from taxiway.execute.route import NoRoute, as_problem, route
@@ -60,8 +61,7 @@ class Plan:
 
     def public_parts(self, step: PlannedStep) -> Any:
         """The parts of a step's key as they may be written down."""
-        text = msgspec.json.encode(step.parts).decode()
-        return msgspec.json.decode(self.recipe.scrub(text))
+        return redact_options(msgspec.to_builtins(step.parts), self.recipe.secrets)
 
 
 def make_plan(recipe: Recipe) -> Plan:
@@ -70,7 +70,10 @@ def make_plan(recipe: Recipe) -> Plan:
     Raises RecipeError, at the line, for an order that no format satisfies, a step without data, or
     options that its implementation cannot honour.
     """
-    return _Planner(recipe).plan()
+    try:
+        return _Planner(recipe).plan()
+    except RecipeError as error:
+        raise redact_problems(error, recipe.secrets) from None
 
 
 @dataclass
@@ -219,11 +222,9 @@ class _Planner:
             for step in self.steps
         ]
         common = self.recipe.common
-        text = msgspec.json.encode(
-            {"name": common.name, "description": common.description, "steps": steps}
-        )
-        card: dict[str, Any] = msgspec.json.decode(self.recipe.scrub(text.decode()))
-        return card
+        card = {"name": common.name, "description": common.description, "steps": steps}
+        plain: dict[str, Any] = redact_options(msgspec.to_builtins(card), self.recipe.secrets)
+        return plain
 
 
 def _label(selection: Selection) -> str:

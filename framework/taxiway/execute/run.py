@@ -38,13 +38,14 @@ def run_plan(
     Raises DriftError where it does, GateError (with `result`) where a gate failed, StepError where a step failed, and
     Interrupted on Ctrl-C; finished steps stay in the store in every case.
     """
-    log = events.EventLog(folder.path / "events.jsonl", plan.recipe.scrub)
+    log = events.EventLog(folder.path / "events.jsonl", plan.recipe.redacted)
     try:
         run = _Run(plan, store, folder, (log, *observers), lock)
         with _interruptible(run):
             return run.go()
     finally:
         log.close()
+        folder.clean_log(plan.recipe.scrub)
 
 
 @contextmanager
