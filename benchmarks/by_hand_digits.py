@@ -142,6 +142,8 @@ def main() -> None:
     output = Path(sys.argv[1])
     output.mkdir(parents=True)
     source = RECIPES / "models" / "digits.keras"
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
     model = keras.saving.load_model(source, compile=False)
     with np.load(RECIPES / "data" / "digits.npz") as data:
         train, test, labels = data["x_train"], data["x_test"], data["y_test"]
