@@ -37,6 +37,7 @@ def main(argv: list[str]) -> int:
     from taxiway.compose.starter import Starter, recipe_name
     from taxiway.compose.starter_data import guess
     from taxiway.execute.inspect import inspect_model
+    from taxiway.safety.output import refuse_link, write_file
 
     if arguments.data and not arguments.data.is_file():
         raise UsageError(
@@ -45,6 +46,7 @@ def main(argv: list[str]) -> int:
     name = recipe_name(arguments.output or arguments.model)
     inputs = [path.resolve() for path in (arguments.model, arguments.data) if path]
     recipe = _place(arguments.output, name, inputs)
+    refuse_link(recipe, "recipe")
     if recipe.exists() and not arguments.force:
         raise UsageError(
             f"{recipe} exists", "--force replaces it; --output FILE.yaml writes elsewhere"
@@ -54,9 +56,7 @@ def main(argv: list[str]) -> int:
     paths = [path.relative_to(recipe.parent.resolve()).as_posix() for path in inputs]
     found = guess(arguments.data, model.signature) if arguments.data else None
     text = Starter(name, model, target, paths[0], paths[1] if found else None, found).text()
-    scratch = recipe.with_name(f".{recipe.name}")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(recipe)
+    write_file(recipe, text.encode(), "recipe")
     if not arguments.output and recipe.parent.resolve() != Path.cwd():
         print("a recipe reads from its own folder, so it is written beside the model")
     print(f"{recipe}\n\nnext:\n  taxiway validate {recipe}\n  taxiway run {recipe}")

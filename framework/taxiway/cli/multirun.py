@@ -17,6 +17,7 @@ def multirun(arguments: Namespace) -> int:
     from taxiway.report.comparison import comparison
     from taxiway.report.progress import PlainProgress
     from taxiway.report.summary import console, relative
+    from taxiway.safety.output import refuse_link
 
     if arguments.lock or arguments.locked:
         raise UsageError("a sweep has no lock file", "run one point by itself with --lock")
@@ -27,6 +28,8 @@ def multirun(arguments: Namespace) -> int:
         make_plan(recipe)
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     folder = arguments.output.absolute() / recipes[0].name / f"sweep_{stamp}"
+    for part in (arguments.output, folder.parent):
+        refuse_link(part, "output folder", "name the folder itself: --output DIR")
     screen = console()
     observer = None if arguments.json else PlainProgress
     store = (arguments.store or default_root()).absolute()

@@ -60,6 +60,7 @@ def _run(arguments: Namespace) -> int:
     from taxiway.execute.run import NotAccepted
     from taxiway.report.progress import progress
     from taxiway.report.summary import console, relative, summary
+    from taxiway.safety.output import refuse_link, write_file
 
     recipe = api.load(
         arguments.recipe,
@@ -68,6 +69,8 @@ def _run(arguments: Namespace) -> int:
         allow_paths=arguments.allow_path,
     )
     lock_file = arguments.lock_file or lock_path(recipe.composed)
+    if arguments.lock:
+        refuse_link(lock_file, "lock file")
     screen = console()
     show = screen.print if not arguments.json else _nothing
     try:
@@ -83,7 +86,7 @@ def _run(arguments: Namespace) -> int:
         raise
     show(summary(result))
     if arguments.lock:
-        lock_file.write_bytes((result.folder / f"{result.name}.lock").read_bytes())
+        write_file(lock_file, (result.folder / f"{result.name}.lock").read_bytes(), "lock file")
         show(f"lock    {relative(lock_file)}")
     if arguments.json:
         print(result.to_json().decode(), end="")

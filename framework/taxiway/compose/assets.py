@@ -67,6 +67,9 @@ def config_folders(recipe: Path, extra: tuple[Path, ...] = ()) -> tuple[Path, ..
             raise RecipeError([Problem(f"--config-dir {folder}: no such folder")])
     shipped = asset("conf")
     beside = recipe.parent / "conf"
+    if beside.is_symlink():
+        message = f"{beside} is a link, which may lead to any folder"
+        raise RecipeError([Problem(message, hint=f"--config-dir {beside}", refused=True)])
     own = (beside,) if beside.is_dir() and not recipe.is_relative_to(asset("recipes")) else ()
     plugins = []
     for entry in entry_points(group="taxiway.conf"):

@@ -17,6 +17,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from taxiway.compose import document
+from taxiway.errors import Problem, RecipeError
 
 SCHEME = "taxiway"
 QUIET = ["hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null"]
@@ -36,6 +37,9 @@ class CheckedSource(ConfigSource):
         file = self._file(config_path)
         if not file.exists():
             raise ConfigLoadError(f"Config not found: {file}")
+        if not file.resolve().is_relative_to(Path(self.path).resolve()):
+            message = "the file is a link that leads outside its config folder"
+            raise RecipeError([Problem(message, document.relative(file), refused=True)])
         text = document.read(file).text
         return ConfigResult(
             provider=self.provider,

@@ -11,6 +11,7 @@ from typing import Any
 from taxiway.compose import schema
 from taxiway.compose.assets import asset, config_folders, config_groups
 from taxiway.plugins import SECTIONS, Registry, registry
+from taxiway.safety.output import refuse_link, write_file
 
 
 def own_schemas() -> dict[str, str]:
@@ -46,8 +47,7 @@ def stale(folder: Path, texts: Mapping[str, str]) -> list[Path]:
 
 def write(folder: Path, texts: Mapping[str, str]) -> None:
     """Write each file by rename; a reader sees the old one or the new one."""
+    refuse_link(folder, "schema folder")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        scratch = folder / f".{name}"
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(folder / name)
+        write_file(folder / name, text.encode(), "schema")

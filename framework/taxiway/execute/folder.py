@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from taxiway.errors import SafetyError, StepError
+from taxiway.errors import StepError
 from taxiway.execute.result import RunResult, Status
 from taxiway.execute.store import Entry
+from taxiway.safety.output import refuse_link
 
 if TYPE_CHECKING:
     from taxiway.execute.plan import Plan
@@ -34,10 +35,7 @@ class RunFolder:
     def create(cls, output: Path, name: str) -> RunFolder:
         """`output/name/TIME`. Raises SafetyError where a folder of it is a link, StepError where the disk refuses."""
         for folder in (output, output / name):
-            if folder.is_symlink():
-                raise SafetyError(
-                    f"the output folder {folder} is a link", "name the folder itself: --output DIR"
-                )
+            refuse_link(folder, "output folder", "name the folder itself: --output DIR")
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         try:
             (output / name).mkdir(parents=True, exist_ok=True)

@@ -21,8 +21,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from taxiway.errors import SafetyError, StepError
+from taxiway.errors import StepError
 from taxiway.execute.digest import digest_json, digest_tree
+from taxiway.safety.output import refuse_link
+
+FOLDERS = ("steps", "locks", "tmp", "quarantine", "recipes")
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,9 @@ class Store:
     """Results by step key, below one root folder. Safe for several processes at once."""
 
     def __init__(self, root: Path) -> None:
-        if root.is_symlink():
-            raise SafetyError(f"the store {root} is a link", "name the folder itself: --store DIR")
         self.root = root.absolute()
+        for folder in (self.root, *(self.root / name for name in FOLDERS)):
+            refuse_link(folder, "store", "name the folder itself: --store DIR")
         try:
             for name in ("steps", "locks", "tmp"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -130,6 +133,7 @@ class Store:
     def publish(self, key: str, workdir: Path, record: dict[str, Any]) -> Entry:
         """Make the work folder's files the entry of `key`. Raises StepError where the disk refuses."""
         target = self.folder(key)
+        refuse_link(target.parent, "store", "name the folder itself: --store DIR")
         with self._writing():
             body = {**record, "key": key, "outputs": digest_tree(workdir)}
             body["digest"] = digest_json(body)
