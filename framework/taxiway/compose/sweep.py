@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 
 from taxiway.compose import document, engine, overrides
@@ -33,16 +34,22 @@ def points(
     folders = config_folders(file, tuple(config_dirs))
     chosen = document.read(file).groups()
     parsed = overrides.parse(texts, config_groups(folders), chosen, sweep=True)
-    with engine.engine((file.parent, *folders)) as hydra:
-        node = engine.compose(hydra, file, _constant(parsed)).hydra
-        launcher = node.launcher._target_.rsplit(".", 1)[-1]
-        params = {str(key): value for key, value in (node.sweeper.params or {}).items()}
+    constant = _constant(parsed)
+    try:
+        with engine.engine((file.parent, *folders)) as hydra:
+            node = engine.compose(hydra, file, constant).hydra
+            launcher = node.launcher._target_.rsplit(".", 1)[-1]
+            params = {str(key): value for key, value in (node.sweeper.params or {}).items()}
+    except HydraException as error:
+        load(name, _own(constant), config_dirs, allowed)
+        # The recipe is right, so it is the launcher or the sweeper that was chosen.
+        message = " ".join(str(error).split("Config search path")[0].split())
+        raise PluginError(message, "pip install 'taxiway[sweep]' has joblib") from error
     _check_launcher(launcher)
     recipes, problems = [], []
     for point in parsed.points(params):
-        own = [text for text in point if not text.startswith("hydra")]
         try:
-            recipes.append(load(name, own, config_dirs, allowed))
+            recipes.append(load(name, _own(point), config_dirs, allowed))
         except RecipeError as error:
             problems += error.problems
     if problems:
@@ -54,6 +61,11 @@ def _constant(parsed: overrides.Overrides) -> list[str]:
     """The overrides that are the same at every point."""
     pairs = zip(parsed.hydra, parsed.parsed, strict=True)
     return [text for text, override in pairs if not override.is_sweep_override()]
+
+
+def _own(texts: Sequence[str]) -> list[str]:
+    """Those that are not for Hydra itself."""
+    return [text for text in texts if not text.startswith("hydra")]
 
 
 def _check_launcher(name: str) -> None:
