@@ -29,17 +29,22 @@ def _mistakes(report: Path) -> Figure:
     """Planted mistakes in recipes that are caught before the run, at their line."""
     tests = ROOT / "tests" / "recipes" / "test_mistakes.py"
     # A mistake that is missed fails its test; the count says so.
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", str(tests)],
         cwd=ROOT,
         capture_output=True,
-        check=False,
+        text=True,
     )
-    suite = next(ElementTree.parse(report).iter("testsuite"))
-    total, failed = (int(suite.attrib[key]) for key in ("tests", "failures"))
-    failed += int(suite.attrib["errors"])
-    what = f"recipe mistakes caught, of {total}"
-    return Figure(what, total - failed, "at least", total, "", 0, "5 of 11")
+    cases = [
+        case
+        for case in ElementTree.parse(report).iter("testcase")
+        if "without_mistakes" not in case.attrib["name"]
+    ]
+    if not cases or done.returncode not in (0, 1):
+        raise RuntimeError(f"the mistakes were not tried:\n{done.stdout[-2000:]}")
+    caught = sum(1 for case in cases if len(case) == 0)
+    what = f"recipe mistakes caught, of {len(cases)}"
+    return Figure(what, caught, "at least", len(cases), "", 0, "5 of 11")
 
 
 def _keyword_spotting(folder: Path) -> Figure:
