@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
 
-from taxiway.errors import UsageError
+from taxiway.errors import RecipeError, UsageError
 
 
 def multirun(arguments: Namespace) -> int:
     """Check every point, run them, and print one comparison. The exit code is the worst point's."""
     from taxiway.compose.sweep import points, sweep
+    from taxiway.execute.folder import RunFolder
     from taxiway.execute.plan import make_plan
     from taxiway.execute.store import default_root
     from taxiway.execute.sweep import SweepTask, write_report
     from taxiway.report.comparison import comparison
     from taxiway.report.progress import PlainProgress
     from taxiway.report.summary import console, relative
-    from taxiway.safety.output import refuse_link
 
     if arguments.lock or arguments.locked:
         raise UsageError("a sweep has no lock file", "run one point by itself with --lock")
     recipes = points(
         arguments.recipe, arguments.overrides, arguments.config_dir, arguments.allow_path
     )
+    problems = []
     for recipe in recipes:
-        make_plan(recipe)
-    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    folder = arguments.output.absolute() / recipes[0].name / f"sweep_{stamp}"
-    for part in (arguments.output, folder.parent):
-        refuse_link(part, "output folder", "name the folder itself: --output DIR")
+        try:
+            make_plan(recipe)
+        except RecipeError as error:
+            problems += error.problems
+    if problems:
+        raise RecipeError(problems)
+    folder = RunFolder.create(arguments.output.absolute(), recipes[0].name, "sweep_").path
     screen = console()
     observer = None if arguments.json else PlainProgress
     store = (arguments.store or default_root()).absolute()

@@ -32,15 +32,18 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create(cls, output: Path, name: str) -> RunFolder:
-        """`output/name/TIME`. Raises SafetyError where a folder of it is a link, StepError where the disk refuses."""
+    def create(cls, output: Path, name: str, prefix: str = "") -> RunFolder:
+        """`output/name/TIME`, with `prefix` before the time.
+
+        Raises SafetyError where a folder of it is a link, StepError where the disk refuses.
+        """
         for folder in (output, output / name):
             refuse_link(folder, "output folder", "name the folder itself: --output DIR")
         stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
         try:
             (output / name).mkdir(parents=True, exist_ok=True)
             for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
-                path = output / name / f"{stamp}{suffix}"
+                path = output / name / f"{prefix}{stamp}{suffix}"
                 try:
                     path.mkdir()
                 except FileExistsError:

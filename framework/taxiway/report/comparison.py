@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -27,13 +29,15 @@ def comparison(results: list[PointResult]) -> RenderableType:
     shown.columns[1].overflow = "fold"
     for column in shown.columns[2:]:
         column.no_wrap = True
-    for point, differs in zip(results, varying(results), strict=True):
+    differing = varying(results)
+    labels = _labels({text.partition("=")[0] for point in differing for text in point})
+    for point, differs in zip(results, differing, strict=True):
         figures = _figures(point)
         status = point.result.status if point.result else "failed"
         steps = point.result.steps if point.result else ()
         shown.add_row(
             str(point.index),
-            "\n".join(_short(text) for text in differs) or "-",
+            "\n".join(_short(text, labels) for text in differs) or "-",
             *(show_metric(name, figures.get(name)) for name in metrics),
             f"{sum(step.cached for step in steps)}/{len(steps)}" if steps else "-",
             Text(status, _STYLES.get(status, "")),
@@ -43,10 +47,16 @@ def comparison(results: list[PointResult]) -> RenderableType:
     return Group(*parts)
 
 
-def _short(override: str) -> str:
-    """`optimize.quantize_static.calibration.samples=32` as `calibration.samples=32`."""
+def _labels(keys: set[str]) -> dict[str, str]:
+    """Each key by its last part, by its last two where that is not enough to tell it from another."""
+    count = Counter(key.split(".")[-1] for key in keys)
+    return {key: ".".join(key.split(".")[-min(count[key.split(".")[-1]], 2) :]) for key in keys}
+
+
+def _short(override: str, labels: dict[str, str]) -> str:
+    """`optimize.quantize_static.calibration.samples=32` as `samples=32`."""
     key, separator, value = override.partition("=")
-    return ".".join(key.split(".")[-2:]) + separator + value.replace("\\ ", " ")
+    return labels[key] + separator + value.replace("\\ ", " ")
 
 
 def _figures(point: PointResult) -> dict[str, object]:
