@@ -1,0 +1,76 @@
+"""A plan is whole before any work: its order, its formats, and every mistake at its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import taxiway
+from taxiway.errors import RecipeError
+
+
+def test_each_step_says_what_it_takes_and_uses(onnx_recipe: Path) -> None:
+    plan = taxiway.load(onnx_recipe).plan()
+    assert [(s.name, s.takes, s.gives, dict(s.uses)) for s in plan.steps] == [
+        ("source", None, "onnx", {}),
+        ("optimize.quantize_static", "onnx", "onnx", {"model": "source"}),
+        ("evaluate.source", "onnx", None, {"model": "source"}),
+        (
+            "evaluate",
+            "onnx",
+            None,
+            {"model": "optimize.quantize_static", "baseline": "evaluate.source"},
+        ),
+        ("deploy", "onnx", None, {"model": "optimize.quantize_static", "evaluation": "evaluate"}),
+    ]
+    assert plan.artifact.name == "optimize.quantize_static"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "names"),
+    [
+        (["deploy=null"], "source optimize.quantize_static evaluate.source evaluate"),
+        (["evaluate=null", "deploy=null"], "source optimize.quantize_static"),
+        (["~optimize.quantize_static"], "source evaluate.source evaluate deploy"),
+        (
+            ["evaluate.baseline=none", "~evaluate.gates.accuracy"],
+            "source optimize.quantize_static evaluate deploy",
+        ),
+        (
+            ["+optimize@optimize.again=float16"],
+            "source optimize.quantize_static optimize.again evaluate.source evaluate deploy",
+        ),
+    ],
+    ids=["no deploy", "model only", "no pass", "no baseline", "two passes"],
+)
+def test_what_a_recipe_leaves_out_is_no_step(overrides, names: str, onnx_recipe: Path) -> None:
+    plan = taxiway.load(onnx_recipe, overrides).plan()
+    assert [step.name for step in plan.steps] == names.split()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["deploy=litert_bundle"], "deploy 'litert_bundle' takes tflite, but the recipe's result"),
+        (["data=null"], "it reads samples, but the recipe has no data section"),
+        (["evaluate.split=other"], "the data has no split 'other'"),
+        (["optimize.quantize_static.io_dtype=int8"], "io_dtype 'int8' works on tflite only"),
+        (["data.inputs=absent", "~data.splits"], "absent"),
+    ],
+    ids=["deploy", "no data", "split", "option", "array"],
+)
+def test_a_plan_that_cannot_work_is_a_mistake(overrides, message: str, onnx_recipe: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        taxiway.load(onnx_recipe, overrides).plan()
+    assert any(message in problem.message for problem in caught.value.problems), caught.value
+    assert all(problem.line for problem in caught.value.problems)
+
+
+def test_all_mistakes_of_a_plan_are_said_at_once(onnx_recipe: Path) -> None:
+    overrides = ["deploy=litert_bundle", "evaluate.split=other"]
+    with pytest.raises(RecipeError) as caught:
+        taxiway.load(onnx_recipe, overrides).plan()
+    said = " ".join(problem.message for problem in caught.value.problems)
+    assert "litert_bundle" in said
+    assert "split 'other'" in said
