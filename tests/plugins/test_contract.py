@@ -1,0 +1,210 @@
+"""Taxiway's own plugins keep the contract that it asks of others."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from taxiway.model import Model
+from taxiway.model.inspect import describe
+from taxiway.plugins import SECTIONS, Context, Dataset, registry
+from taxiway.testing import (
+    ConvertContract,
+    DataSourceContract,
+    DeployContract,
+    EvaluateContract,
+    PassContract,
+    PluginContract,
+    SourceContract,
+)
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+DIGITS = RECIPES / "models" / "digits.keras"
+SAMPLES = RECIPES / "data" / "digits.npz"
+SPLITS = {"calibration": {"inputs": "x_train"}, "test": {"inputs": "x_test", "labels": "y_test"}}
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Model]:
+    """The shipped digits classifier in every format, one folder each."""
+    folder = tmp_path_factory.mktemp("digits")
+    (folder / "keras").mkdir()
+    shutil.copyfile(DIGITS, folder / "keras" / "digits.keras")
+    models = {"keras": describe(folder / "keras" / "digits.keras", "keras")}
+    for name, before in (("saved_model", "keras"), ("tflite", "keras"), ("onnx", "saved_model")):
+        (folder / name).mkdir()
+        plugin = registry().get("convert", name)
+        context = Context(workdir=folder / name)
+        step = plugin.implementation(before)
+        models[name] = step.run(models[before], plugin.step.Config(), context)
+    return models
+
+
+@pytest.fixture
+def samples() -> Dataset:
+    """The digits, as the recipes read them."""
+    plugin = registry().get("data", "npz")
+    options = {"type": "npz", "path": str(SAMPLES), "scale": 0.0625, "splits": SPLITS}
+    dataset: Dataset = plugin.step().open(  # type: ignore[attr-defined]
+        msgspec.convert(options, plugin.step.Config), 0
+    )
+    return dataset
+
+
+class _OfDigits:
+    """The model in the format that the class asks for, and the digits as data."""
+
+    format: str
+
+    @pytest.fixture
+    def model(self, digits: Mapping[str, Model]) -> Model:
+        return digits[self.format]
+
+    @pytest.fixture
+    def data(self, samples: Dataset) -> Dataset:
+        return samples
+
+
+class TestNpz(DataSourceContract):
+    name = "npz"
+    options = [{"splits": SPLITS, "scale": 0.0625}]
+    refused = [{"scale": "large"}, {"dtype": "complex64"}, {"splits": {"test": {"rows": "x"}}}]
+
+    @pytest.fixture
+    def paths(self) -> Mapping[str, Any]:
+        return {"path": str(SAMPLES)}
+
+
+class _Source(SourceContract):
+    @pytest.fixture
+    def paths(self, digits: Mapping[str, Model]) -> Mapping[str, Any]:
+        return {"path": str(digits[self.name].path)}
+
+
+@pytest.mark.slow
+class TestKeras(_Source):
+    name = "keras"
+
+
+@pytest.mark.slow
+class TestOnnx(_Source):
+    name = "onnx"
+
+
+@pytest.mark.slow
+class TestTFLite(_Source):
+    name = "tflite"
+
+
+@pytest.mark.slow
+class TestSavedModel(_Source):
+    name = "saved_model"
+
+
+@pytest.mark.slow
+class TestToTFLite(_OfDigits, ConvertContract):
+    name = "tflite"
+    format = "keras"
+    options = [{}, {"batch": 1}]
+    refused = [{"batch": 0}]
+
+
+@pytest.mark.slow
+class TestToOnnx(_OfDigits, ConvertContract):
+    name = "onnx"
+    format = "saved_model"
+    refused = [{"opset": 3}]
+
+
+@pytest.mark.slow
+class TestToOnnxFromTFLite(TestToOnnx):
+    format = "tflite"
+
+
+@pytest.mark.slow
+class TestToSavedModel(_OfDigits, ConvertContract):
+    name = "saved_model"
+    format = "keras"
+
+
+class _Pass(_OfDigits, PassContract):
+    format = "onnx"
+
+
+@pytest.mark.slow
+class TestFloat16(_Pass):
+    name = "float16"
+
+
+@pytest.mark.slow
+class TestFloat16OfTFLite(TestFloat16):
+    format = "tflite"
+
+
+@pytest.mark.slow
+class TestQuantizeDynamic(_Pass):
+    name = "quantize_dynamic"
+    options = [{}, {"granularity": "per_tensor"}]
+    refused = [{"granularity": "per_row"}]
+
+
+@pytest.mark.slow
+class TestQuantizeDynamicOfTFLite(TestQuantizeDynamic):
+    format = "tflite"
+    options = [{}]
+
+
+@pytest.mark.slow
+class TestQuantizeStatic(_Pass):
+    name = "quantize_static"
+    options = [{"calibration": {"samples": 32}}, {"io_dtype": "float32"}]
+    refused = [{"calibration": {"samples": 0}}, {"io_dtype": "int4"}]
+
+
+@pytest.mark.slow
+class TestQuantizeStaticOfTFLite(TestQuantizeStatic):
+    format = "tflite"
+
+
+@pytest.mark.slow
+class TestClassification(_OfDigits, EvaluateContract):
+    name = "classification"
+    format = "onnx"
+    options = [{"samples": 50, "latency_samples": 5}, {"baseline": "none", "latency_samples": 5}]
+    refused = [{"batch_size": 0}, {"baseline": "none", "gates": {"accuracy": {"max_drop": "1 pt"}}}]
+
+
+@pytest.mark.slow
+class TestLiteRTBundle(_OfDigits, DeployContract):
+    name = "litert_bundle"
+    format = "tflite"
+    options = [{"golden_samples": 4}]
+    refused = [{"golden_samples": 0}]
+
+
+@pytest.mark.slow
+class TestOnnxRuntimeBundle(_OfDigits, DeployContract):
+    name = "onnxruntime_bundle"
+    format = "onnx"
+    options = [{"golden_samples": 4}]
+    refused = [{"golden_samples": 0}]
+
+
+def test_every_plugin_is_held_to_the_contract() -> None:
+    held = {
+        (kind.section, kind.name)
+        for kind in globals().values()
+        if isinstance(kind, type) and issubclass(kind, PluginContract) and hasattr(kind, "name")
+    }
+    own = {
+        (section, name)
+        for section in SECTIONS
+        for name, plugin in registry().section(section).items()
+        if plugin.builtin
+    }
+    assert held == own
