@@ -55,8 +55,8 @@ class Recipe:
         """
         plan = self.plan()
         where = Store(Path(store) if store else default_root())
-        folder = RunFolder.create(Path(output).absolute(), self.name)
         lock = Lock.read(Path(locked)) if locked else None
+        folder = RunFolder.create(Path(output).absolute(), self.name)
         return run_plan(plan, where, folder, observers, lock)
 
 

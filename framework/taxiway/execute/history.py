@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from taxiway.execute.keys import changes
 from taxiway.execute.plan import Plan, PlannedStep
 
@@ -20,6 +22,12 @@ def own_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
     inputs = {name: value for name, value in parts["inputs"].items() if name not in UPSTREAM}
     inputs.pop("recipe", None)
     return {**parts, "inputs": inputs}
+
+
+class Shape(msgspec.Struct):
+    """What the parts of a step must have to be compared; a file of the user's disk may hold anything."""
+
+    inputs: dict[str, Any]
 
 
 class History:
@@ -41,9 +49,11 @@ class History:
     def why(self, plan: Plan, step: PlannedStep) -> str:
         """Why a step is not cached, in one line."""
         try:
-            before = json.loads(self._file(plan).read_bytes())
-        except (OSError, ValueError):
+            text = self._file(plan).read_bytes()
+            msgspec.json.decode(text, type=dict[str, Shape])
+        except (OSError, msgspec.DecodeError):
             return "first run"
+        before = json.loads(text)
         if step.name not in before:
             return "new step"
         own = changes(own_parts(before[step.name]), own_parts(plan.public_parts(step)))

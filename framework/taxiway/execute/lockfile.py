@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from taxiway.compose.assets import asset
 from taxiway.compose.recipe import Recipe
 from taxiway.errors import DriftError, UsageError
-from taxiway.execute.history import own_parts
+from taxiway.execute.history import Shape, own_parts
 from taxiway.execute.keys import changes
 from taxiway.execute.plan import Plan, PlannedStep
 from taxiway.execute.store import Entry
@@ -19,6 +21,18 @@ from taxiway.execute.store import Entry
 VERSION = 1
 PINNED_METRICS = ("accuracy", "agreement", "size")
 """Figures that a repetition gives again; times and memory are measured anew."""
+
+
+class _Step(msgspec.Struct):
+    parts: Shape
+    outputs: dict[str, str] = {}
+
+
+class _Body(msgspec.Struct):
+    lock: Literal[1]
+    recipe: dict[str, Any]
+    steps: dict[str, _Step]
+    metrics: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -32,20 +46,17 @@ class Lock:
     def read(cls, path: Path) -> Lock:
         """Raises UsageError where there is no lock file, or none of this version."""
         try:
-            body = json.loads(path.read_bytes())
+            text = path.read_bytes()
+            msgspec.json.decode(text, type=_Body)
         except OSError as error:
             raise UsageError(
                 f"no lock file {path}", "write it: taxiway run RECIPE --lock"
             ) from error
-        except ValueError as error:
+        except msgspec.DecodeError as error:
             raise UsageError(
-                f"{path} is not a lock file: {error}", "write it anew: --lock"
+                f"{path} is not a lock file of version {VERSION}: {error}", "write it anew: --lock"
             ) from error
-        if not isinstance(body, dict) or body.get("lock") != VERSION:
-            raise UsageError(
-                f"{path} is not a lock file of version {VERSION}", "write it anew: --lock"
-            )
-        return cls(path, body)
+        return cls(path, json.loads(text))
 
     def check_plan(self, plan: Plan) -> None:
         """Raises DriftError where the recipe, its sources, its data or a library changed; names each."""
