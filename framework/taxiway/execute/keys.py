@@ -55,6 +55,9 @@ def parts_of(
         "libraries": libraries(plugin, step, takes),
         "inputs": dict(inputs),
     }
+    files = {file.name: digest_path(file) for file in step.files(options) if file.is_file()}
+    if files:
+        parts["files"] = files
     if step.seeded:
         parts["seed"] = seed
     if step.machine_dependent:

@@ -83,6 +83,10 @@ class Step:
         """The parts of the dataset that this step reads with these options."""
         return ()
 
+    def files(self, options: Any) -> tuple[Path, ...]:
+        """What the step reads besides its input paths; the content enters the cache key."""
+        return ()
+
     def check(self, options: Any) -> None:
         """Raise ValueError where options cannot work with this implementation (a plan-time error)."""
 

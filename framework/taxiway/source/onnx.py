@@ -11,6 +11,7 @@ from taxiway import plugins
 from taxiway.model import Model
 from taxiway.model.inspect import describe
 from taxiway.plugins import Context, InputPath
+from taxiway.safety.onnx_external import external_names
 from taxiway.source.admit import admit, copy_file
 
 
@@ -27,6 +28,11 @@ class Onnx(plugins.Source):
 
     produces = "onnx"
     libraries = ("onnx",)
+
+    def files(self, options: Config) -> tuple[Path, ...]:
+        path = Path(options.path)
+        names = external_names(path) if path.is_file() else ()
+        return tuple(path.with_name(name) for name in names if name == Path(name).name)
 
     def run(self, options: Config, context: Context) -> Model:
         import onnx
