@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -55,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
+    # Imports make many objects and no garbage: collecting in between costs a tenth of the start.
+    gc.set_threshold(100_000)
     words = list(sys.argv[1:] if argv is None else argv)
     if not words:
         parser().print_help()

@@ -75,9 +75,10 @@ def config_folders(recipe: Path, extra: tuple[Path, ...] = ()) -> tuple[Path, ..
     for entry in entry_points(group="taxiway.conf"):
         try:
             plugins.append(Path(str(files(entry.value))))
-        except ModuleNotFoundError as error:
+        except Exception as error:
+            # It imports a package of somebody else, which may fail in any way.
             origin = entry.dist.name if entry.dist else entry.value
-            raise PluginError(f"config groups of '{origin}' cannot be found: {error}") from error
+            raise PluginError(f"config groups of '{origin}' cannot be found: {error!r}") from error
     return (*(folder.resolve() for folder in extra), *own, shipped, *plugins)
 
 

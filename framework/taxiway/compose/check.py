@@ -61,7 +61,7 @@ def _checked(
     if problems or recipe_document is None or parsed is None:
         raise RecipeError(ordered(problems))
     with engine.engine((file.parent, *folders)) as hydra:
-        config, locator = _compose(hydra, file, parsed, recipe_document)
+        config = _compose(hydra, file, parsed, recipe_document)
         OmegaConf.set_struct(config, False)
         config.pop("hydra")
         for section in parsed.dropped:
@@ -69,6 +69,8 @@ def _checked(
         with bounded():
             values = resolve(config)
             shown = public(config)
+    merged = engine.Merged(file, (file.parent, *folders), tuple(parsed.hydra))
+    locator = Locator(parsed, merged, recipe_document.label)
     problems = _validate(values, shown, locator)
     if problems:
         raise RecipeError(ordered(problems))
@@ -91,29 +93,14 @@ def _try(problems: list[Problem], work: Any) -> Any:
 
 def _compose(
     hydra: Any, file: Path, parsed: overrides.Overrides, recipe_document: document.Document
-) -> tuple[DictConfig, Locator]:
+) -> DictConfig:
     try:
-        config = engine.compose(hydra, file, parsed.hydra)
-        merged = engine.sources(hydra, file, parsed.hydra)
+        return engine.compose(hydra, file, parsed.hydra)
     except MissingConfigException as error:
         raise RecipeError([_missing_config(error, recipe_document)]) from error
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         written = check_as_written(recipe_document)
         raise RecipeError(written or [_composition(error, parsed, recipe_document)]) from error
-    documents = []
-    for config_path, package in merged:
-        path = _file_of(config_path)
-        if path is not None:
-            documents.append((recipe_document if path == file else document.read(path), package))
-    return config, Locator(parsed, tuple(documents), recipe_document.label)
-
-
-def _file_of(config_path: str) -> Path | None:
-    for folder in engine.FolderSearchPath.folders:
-        path = folder / f"{config_path}.yaml"
-        if path.is_file():
-            return path
-    return None
 
 
 def _missing_config(error: MissingConfigException, recipe: document.Document) -> Problem:

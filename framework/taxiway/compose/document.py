@@ -63,6 +63,13 @@ class Document:
         node: yaml.Node | None = yaml.compose(self.text, Loader=_Loader)
         return node
 
+    @cached_property
+    def data(self) -> Any:
+        """Plain data, as the very loader of OmegaConf reads it: a date, say, stays text."""
+        from omegaconf._utils import get_yaml_loader
+
+        return yaml.load(self.text, Loader=get_yaml_loader())  # noqa: S506
+
     def place(self, mark: Any) -> Place:
         lines = self.text.splitlines()
         excerpt = lines[mark.line] if mark.line < len(lines) else ""
@@ -209,6 +216,11 @@ def _structure(document: Document) -> Iterator[Problem]:
             yield document.place(root.start_mark).problem(message, refused=True)
             return
     yield from _walk(document, root, ())
+    try:
+        _ = document.data
+    except yaml.MarkedYAMLError as error:
+        # libyaml, which is fast, takes a little more than the loader of the composition.
+        yield _syntax(document, error)
 
 
 def _expanded(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,12 @@ class CheckedSource(ConfigSource):
         if not file.resolve().is_relative_to(Path(self.path).resolve()):
             message = "the file is a link that leads outside its config folder"
             raise RecipeError([Problem(message, document.relative(file), refused=True)])
-        text = document.read(file).text
+        read = document.read(file)
         return ConfigResult(
             provider=self.provider,
             path=self.full_path(),
-            config=OmegaConf.create(text),
-            header=self._get_header_dict(text[:512]),
+            config=OmegaConf.create(read.data),
+            header=self._get_header_dict(read.text[:512]),
         )
 
     def available(self) -> bool:
@@ -96,16 +97,29 @@ def compose(hydra: Any, recipe: Path, overrides: Sequence[str]) -> DictConfig:
     return hydra_compose(recipe.stem, [*QUIET, *overrides], return_hydra_config=True)
 
 
-def sources(
-    hydra: Any, recipe: Path, overrides: Sequence[str]
-) -> list[tuple[str, tuple[str, ...]]]:
-    """(config path, package) of each file that was merged, in merge order."""
-    from hydra.types import RunMode
+@dataclass(frozen=True)
+class Merged:
+    """Called, it gives the files that Hydra merges into a recipe, each with its package, in merge order."""
 
-    loader = hydra.config_loader
-    merged = loader.compute_defaults_list(recipe.stem, [*QUIET, *overrides], RunMode.RUN).defaults
-    return [
-        (default.config_path, tuple(default.package.split(".")) if default.package else ())
-        for default in merged
-        if default.config_path and not default.config_path.startswith(("hydra/", "_dummy"))
-    ]
+    recipe: Path
+    folders: tuple[Path, ...]
+    overrides: tuple[str, ...]
+
+    def __call__(self) -> tuple[tuple[document.Document, tuple[str, ...]], ...]:
+        from hydra.types import RunMode
+
+        with engine(self.folders) as hydra:
+            merged = hydra.config_loader.compute_defaults_list(
+                self.recipe.stem, [*QUIET, *self.overrides], RunMode.RUN
+            )
+        documents = []
+        for default in merged.defaults:
+            file = self._file(default.config_path or "")
+            if file is not None:
+                package = tuple(default.package.split(".")) if default.package else ()
+                documents.append((document.read(file), package))
+        return tuple(documents)
+
+    def _file(self, config_path: str) -> Path | None:
+        files = (folder / f"{config_path}.yaml" for folder in self.folders)
+        return next((file for file in files if file.is_file()), None)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from taxiway.compose.locate import LABEL, Locator
+from taxiway.compose.locate import Locator
 from taxiway.compose.schema import plugin_schema
 from taxiway.errors import Problem, RecipeError
 from taxiway.plugins import SECTIONS, Config, registry
@@ -55,8 +55,7 @@ def absolute_inputs(
         text, written = _get(options, path), _get(shown, path)
         if not isinstance(text, str):
             continue
-        place = locator.exact(path, value=True)
-        chosen = "${oc.env:" in str(written) or (place is not None and place.file == LABEL)
+        chosen = "${oc.env:" in str(written) or locator.overrides.find(path) is not None
         base = Path.cwd() if chosen else folder
         try:
             target = (base / text).resolve()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from taxiway.compose.document import Document, Place
@@ -12,6 +13,8 @@ from taxiway.errors import Problem
 
 LABEL = "<command line>"
 """Stands for a file's name in the place of an override."""
+
+Documents = tuple[tuple[Document, tuple[str, ...]], ...]
 
 
 class Writer(Protocol):
@@ -44,14 +47,19 @@ class NoOverrides:
 
 @dataclass(frozen=True)
 class Locator:
-    """`documents`: each merged file with the package it was merged under, in merge order.
+    """`merged` gives each merged file with the package it was merged under, in merge order.
 
+    It is asked at the first mistake: finding out costs as much as composing.
     recipe: the label of the recipe's own file among them.
     """
 
     overrides: Writer
-    documents: tuple[tuple[Document, tuple[str, ...]], ...]
+    merged: Callable[[], Documents]
     recipe: str
+
+    @cached_property
+    def documents(self) -> Documents:
+        return self.merged()
 
     def exact(self, path: Sequence[Any], value: bool = False) -> Place | None:
         """The last writer of `path` itself."""

@@ -28,16 +28,12 @@ def validate_static(file: Path, config_dirs: tuple[Path, ...] = ()) -> None:
 
 def check_as_written(recipe: document.Document) -> list[Problem]:
     """The mistakes in the values of a file, by the rules of `recipe.schema.json`."""
-    from omegaconf._utils import get_yaml_loader
-    from yaml import load
-
-    # The very loader of the composition: a date, say, stays text in both.
-    data = load(recipe.text, Loader=get_yaml_loader())  # noqa: S506
+    data = recipe.data
     body = schema.recipe(registry(), {})
     # check_defaults knows the config folders; the schema does not.
     body["properties"]["defaults"] = {}
     body["required"] = ["name"]
-    locator = Locator(NoOverrides(), ((recipe, ()),), recipe.label)
+    locator = Locator(NoOverrides(), lambda: ((recipe, ()),), recipe.label)
     return [locate(mistake, locator) for mistake in mistakes(data, body, data)]
 
 
