@@ -12,9 +12,10 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from taxiway.compose import document, engine, overrides, schema
+from taxiway.compose import engine, overrides, reader, schema
 from taxiway.compose.assets import config_folders, config_groups, find_recipe
 from taxiway.compose.defaults import check_defaults
+from taxiway.compose.document import Document
 from taxiway.compose.inputs import absolute_inputs
 from taxiway.compose.locate import Locator
 from taxiway.compose.recipe import Recipe, convert, sections_of
@@ -50,7 +51,7 @@ def _checked(
     folders = config_folders(file, config_dirs)
     groups = config_groups(folders)
     problems: list[Problem] = []
-    recipe_document = _try(problems, lambda: document.read(file))
+    recipe_document = _try(problems, lambda: reader.read(file))
     chosen = recipe_document.groups() if recipe_document else frozenset(groups)
     parsed = _try(problems, lambda: overrides.parse(texts, groups, chosen))
     if recipe_document is not None:
@@ -92,7 +93,7 @@ def _try(problems: list[Problem], work: Any) -> Any:
 
 
 def _compose(
-    hydra: Any, file: Path, parsed: overrides.Overrides, recipe_document: document.Document
+    hydra: Any, file: Path, parsed: overrides.Overrides, recipe_document: Document
 ) -> DictConfig:
     try:
         return engine.compose(hydra, file, parsed.hydra)
@@ -103,7 +104,7 @@ def _compose(
         raise RecipeError(written or [_composition(error, parsed, recipe_document)]) from error
 
 
-def _missing_config(error: MissingConfigException, recipe: document.Document) -> Problem:
+def _missing_config(error: MissingConfigException, recipe: Document) -> Problem:
     wanted = error.missing_cfg_file or "?"
     near = get_close_matches(str(wanted).rsplit("/", 1)[-1], error.options or [], n=1)
     hint = f"did you mean '{near[0]}'?" if near else None
@@ -112,9 +113,7 @@ def _missing_config(error: MissingConfigException, recipe: document.Document) ->
     return place.problem(message, hint) if place else Problem(message, recipe.label, hint=hint)
 
 
-def _composition(
-    error: Exception, parsed: overrides.Overrides, recipe: document.Document
-) -> Problem:
+def _composition(error: Exception, parsed: overrides.Overrides, recipe: Document) -> Problem:
     """A Hydra or OmegaConf complaint, at the override that it is about where it names one."""
     text = str(error).split("\n")[0]
     for index, (typed, override) in enumerate(zip(parsed.texts, parsed.parsed, strict=True)):

@@ -1,4 +1,4 @@
-"""Hydra as an engine, through its public plugin types: every YAML file it merges passes `document.read` first."""
+"""Hydra as an engine, through its public plugin types: every YAML file it merges passes `reader.read` first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
-from taxiway.compose import document
+from taxiway.compose import reader
+from taxiway.compose.document import Document
 from taxiway.errors import Problem, RecipeError
 
 SCHEME = "taxiway"
@@ -25,7 +26,7 @@ QUIET = ["hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_sub
 
 
 class CheckedSource(ConfigSource):
-    """A folder of config files, each read through the limits and refusals of `document.read`."""
+    """A folder of config files, each read through the limits and refusals of `reader.read`."""
 
     @staticmethod
     def scheme() -> str:
@@ -40,8 +41,8 @@ class CheckedSource(ConfigSource):
             raise ConfigLoadError(f"Config not found: {file}")
         if not file.resolve().is_relative_to(Path(self.path).resolve()):
             message = "the file is a link that leads outside its config folder"
-            raise RecipeError([Problem(message, document.relative(file), refused=True)])
-        read = document.read(file)
+            raise RecipeError([Problem(message, reader.relative(file), refused=True)])
+        read = reader.read(file)
         return ConfigResult(
             provider=self.provider,
             path=self.full_path(),
@@ -105,7 +106,7 @@ class Merged:
     folders: tuple[Path, ...]
     overrides: tuple[str, ...]
 
-    def __call__(self) -> tuple[tuple[document.Document, tuple[str, ...]], ...]:
+    def __call__(self) -> tuple[tuple[Document, tuple[str, ...]], ...]:
         from hydra.types import RunMode
 
         with engine(self.folders) as hydra:
@@ -117,7 +118,7 @@ class Merged:
             file = self._file(default.config_path or "")
             if file is not None:
                 package = tuple(default.package.split(".")) if default.package else ()
-                documents.append((document.read(file), package))
+                documents.append((reader.read(file), package))
         return tuple(documents)
 
     def _file(self, config_path: str) -> Path | None:

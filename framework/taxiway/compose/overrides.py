@@ -12,9 +12,10 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from taxiway.compose.defaults import SEVERAL
-from taxiway.compose.document import INSTANTIATION, Place
+from taxiway.compose.document import Place
 from taxiway.compose.hints import nearest
 from taxiway.compose.locate import LABEL
+from taxiway.compose.refusals import INSTANTIATION
 from taxiway.errors import Problem, RecipeError
 from taxiway.plugins import SECTIONS
 

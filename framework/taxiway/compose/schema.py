@@ -39,6 +39,9 @@ def _definitions(registry: Registry) -> dict[str, dict[str, Any]]:
     for section in SECTIONS:
         for name, plugin in registry.section(section).items():
             location = f"{section}.{name}"
+            if not plugin.usable:
+                definitions[location] = {"type": "object", "title": location}
+                continue
             schema = plugin_schema(plugin.step.Config, location)
             schema["properties"] = {
                 "type": {"const": name, "description": f"The {section} plugin."},

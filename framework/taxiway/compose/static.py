@@ -8,9 +8,10 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from taxiway.compose import document, schema
+from taxiway.compose import reader, schema
 from taxiway.compose.assets import config_folders, config_groups
 from taxiway.compose.defaults import check_defaults
+from taxiway.compose.document import Document
 from taxiway.compose.explain import Mistake, explain
 from taxiway.compose.locate import LABEL, Locator, NoOverrides
 from taxiway.errors import Problem, RecipeError
@@ -19,14 +20,14 @@ from taxiway.plugins import registry
 
 def validate_static(file: Path, config_dirs: tuple[Path, ...] = ()) -> None:
     """Check one file. Raises RecipeError with every mistake in it."""
-    recipe = document.read(file)
+    recipe = reader.read(file)
     problems = list(check_defaults(recipe, config_groups(config_folders(file, config_dirs))))
     problems += check_as_written(recipe)
     if problems:
         raise RecipeError(ordered(problems))
 
 
-def check_as_written(recipe: document.Document) -> list[Problem]:
+def check_as_written(recipe: Document) -> list[Problem]:
     """The mistakes in the values of a file, by the rules of `recipe.schema.json`."""
     data = recipe.data
     body = schema.recipe(registry(), {})

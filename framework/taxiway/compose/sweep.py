@@ -12,7 +12,7 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 
-from taxiway.compose import document, engine, overrides
+from taxiway.compose import engine, overrides, reader
 from taxiway.compose.assets import config_folders, config_groups, find_recipe
 from taxiway.compose.recipe import Recipe, load
 from taxiway.errors import PluginError, RecipeError
@@ -32,7 +32,7 @@ def points(
     """
     file = find_recipe(str(name))
     folders = config_folders(file, tuple(config_dirs))
-    chosen = document.read(file).groups()
+    chosen = reader.read(file).groups()
     parsed = overrides.parse(texts, config_groups(folders), chosen, sweep=True)
     constant = _constant(parsed)
     try:
@@ -87,7 +87,7 @@ def sweep(
     """
     file = recipes[0].file
     folders = config_folders(file, tuple(config_dirs))
-    chosen = document.read(file).groups()
+    chosen = reader.read(file).groups()
     parsed = overrides.parse(texts, config_groups(folders), chosen, sweep=True)
     where = [f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}"]
     with engine.engine((file.parent, *folders)) as hydra:
