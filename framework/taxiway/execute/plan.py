@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,19 @@ class PlannedStep:
     uses: Mapping[str, str]
     parts: Mapping[str, Any]
     key: str
+    parts_now: Callable[[], Mapping[str, Any]]
+
+    @property
+    def reads_outside(self) -> bool:
+        """Whether it reads files that are not in the store."""
+        return self.takes is None or "data" in self.parts["inputs"] or "files" in self.parts
+
+    def unchanged(self) -> bool:
+        """Whether the files it reads are still those of its key."""
+        try:
+            return key_of(self.parts_now()) == self.key
+        except (OSError, TaxiwayError):
+            return False
 
     @property
     def section(self) -> str:
@@ -146,7 +159,7 @@ class _Planner:
 
     def _wrong_format(self, section: str, plugin: Plugin, format: Format) -> None:
         fits = [
-            name for name, other in registry().section(section).items() if format in other.accepts
+            name for name, other in registry().usable(section).items() if format in other.accepts
         ]
         accepted = ", ".join(sorted(plugin.accepts))
         message = f"{section} '{plugin.name}' takes {accepted}, but the recipe's result is {format}"
@@ -165,9 +178,16 @@ class _Planner:
         options = self.recipe.typed(path) if path else plugin.step.Config()
         step: Step = plugin.implementation(takes)
         where = path or (name.split(".")[0],)
+        before = tuple(self.steps)
+        fields = input_fields(plugin.step.Config)
+
+        def parts_now() -> dict[str, Any]:
+            inputs = self._inputs(step, options, uses, before)
+            return parts_of(plugin, step, takes, options, fields, inputs, self.recipe.common.seed)
+
         try:
             step.check(options)
-            inputs = self._inputs(step, options, uses)
+            parts = parts_now()
         except (ValueError, TaxiwayError) as error:
             if isinstance(error, RecipeError | PluginError):
                 raise
@@ -176,11 +196,9 @@ class _Planner:
             self.problems.append(
                 self.recipe.locator.problem(at, f"{'.'.join(where)}: {error}", hint)
             )
-            inputs = {}
-        fields = input_fields(plugin.step.Config)
-        parts = parts_of(plugin, step, takes, options, fields, inputs, self.recipe.common.seed)
+            parts = parts_of(plugin, step, takes, options, (), {}, self.recipe.common.seed)
         self.steps.append(
-            PlannedStep(name, plugin, options, takes, gives, uses, parts, key_of(parts))
+            PlannedStep(name, plugin, options, takes, gives, uses, parts, key_of(parts), parts_now)
         )
 
     def _option(self, path: tuple[str, ...], message: str) -> tuple[str, ...]:
@@ -194,8 +212,14 @@ class _Planner:
                 return (*section, *option)
         return path
 
-    def _inputs(self, step: Step, options: Config, uses: Mapping[str, str]) -> dict[str, Any]:
-        keys = {planned.name: planned.key for planned in self.steps}
+    def _inputs(
+        self,
+        step: Step,
+        options: Config,
+        uses: Mapping[str, str],
+        before: tuple[PlannedStep, ...],
+    ) -> dict[str, Any]:
+        keys = {planned.name: planned.key for planned in before}
         inputs: dict[str, Any] = {
             role: keys[name] for role, name in uses.items() if role in step.needs
         }
@@ -210,16 +234,16 @@ class _Planner:
         if step.section == "deploy":
             evaluate = self.recipe.section("evaluate") or {}
             inputs["gates"] = evaluate.get("gates")
-            inputs["recipe"] = self._card()
+            inputs["recipe"] = self._card(before)
             dataset = open_data(self.recipe)
             inputs["class_names"] = dataset.class_names if dataset else None
         return inputs
 
-    def _card(self) -> dict[str, Any]:
-        """What a bundle may say of its recipe."""
+    def _card(self, before: tuple[PlannedStep, ...]) -> dict[str, Any]:
+        """What a bundle may say of its recipe and of the steps before it."""
         steps = [
             {"name": step.name, "plugin": step.parts["plugin"], "options": step.parts["options"]}
-            for step in self.steps
+            for step in before
         ]
         common = self.recipe.common
         card = {"name": common.name, "description": common.description, "steps": steps}

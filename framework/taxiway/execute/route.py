@@ -36,7 +36,7 @@ def hops(registry: Registry, start: Format, target: Format) -> list[Plugin] | No
         format, path = queue.popleft()
         if format == target:
             return path
-        for plugin in registry.section("convert").values():
+        for plugin in registry.usable("convert").values():
             produced = plugin.step.produces
             if produced and format in plugin.accepts and produced not in seen:
                 seen.add(produced)
@@ -123,7 +123,7 @@ def _conflict(
 def _converters(registry: Registry) -> str:
     edges = [
         f"{source} -> {name}"
-        for name, plugin in registry.section("convert").items()
+        for name, plugin in registry.usable("convert").items()
         for source in sorted(plugin.accepts)
     ]
     return f"converters: {', '.join(edges)}"

@@ -77,6 +77,13 @@ class Plugin:
         return step
 
     @property
+    def usable(self) -> bool:
+        try:
+            return bool(self.step)
+        except PluginError:
+            return False
+
+    @property
     def accepts(self) -> frozenset[Format]:
         return self.step.accepts | frozenset(self.step.implementations)
 
@@ -112,6 +119,10 @@ class Registry:
     def section(self, section: str) -> dict[str, Plugin]:
         """The plugins of a section by name, sorted."""
         return {name: p for (s, name), p in sorted(self._plugins.items()) if s == section}
+
+    def usable(self, section: str) -> dict[str, Plugin]:
+        """Those that can be imported: a broken package spoils only the recipes that name its plugins."""
+        return {name: plugin for name, plugin in self.section(section).items() if plugin.usable}
 
     def get(self, section: str, name: str) -> Plugin:
         """The plugin, or PluginError with the nearest name."""
