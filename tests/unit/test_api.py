@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import taxiway
-from taxiway.errors import GateError, RecipeError
-from taxiway.execute.events import Event, GatesJudged, RunFinished, StepFinished
+from taxiway.errors import GateError, RecipeError, StepError
+from taxiway.execute.events import Event, GatesJudged, RunFinished, StepFinished, StepStarted
 
 
 def test_load_plan_run(project: Path, tmp_path: Path) -> None:
@@ -50,3 +51,21 @@ def test_a_mistake(project: Path) -> None:
 def test_an_unknown_attribute() -> None:
     with pytest.raises(AttributeError, match="nothing"):
         taxiway.nothing  # noqa: B018
+
+
+def test_a_file_that_changes_during_its_step(project: Path, tmp_path: Path) -> None:
+    """Its result would lie in the store under the key of what the file was before."""
+    recipe = taxiway.load(project)
+
+    def change(event: Event) -> None:
+        if isinstance(event, StepStarted) and event.step == "optimize.quantize_static":
+            data = project.with_name("digits.npz")
+            with np.load(data) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            arrays["x_train"] = arrays["x_train"][::-1]
+            np.savez(data, **arrays)
+
+    store = tmp_path / "store"
+    with pytest.raises(StepError, match=r"quantize_static: a file that it reads changed"):
+        recipe.run(output=tmp_path / "runs", store=store, observers=[change])
+    assert recipe.run(output=tmp_path / "runs", store=store).status == "accepted"

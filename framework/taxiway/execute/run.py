@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from taxiway.errors import GateError, Interrupted, TaxiwayError
+from taxiway.errors import GateError, Interrupted, StepError, TaxiwayError
 from taxiway.evaluate.gates import Verdict, judge
 from taxiway.execute import events
 from taxiway.execute.figures import compared
@@ -137,6 +137,11 @@ class _Run:
         with self.store.workdir(step.key) as workdir:
             try:
                 answer = worker.run(step.name, self._task(step, workdir), progress)
+                if step.reads_outside and not step.unchanged():
+                    raise StepError(
+                        f"{step.name}: a file that it reads changed while it ran; nothing was kept",
+                        "run the same command again",
+                    )
             except TaxiwayError as error:
                 scrub = self.plan.recipe.scrub
                 error.message, error.args = scrub(error.message), (scrub(error.message),)

@@ -191,7 +191,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m taxiway.model.probe", description=__doc__)
     parser.add_argument("model", type=Path, help="JSON file with format and path")
     parser.add_argument("inputs", type=Path, help="NPZ file with one array [n, ...] per input")
-    parser.add_argument("--runs", type=int, help="timed predictions (default: 20 to 500, in a second)")
+    parser.add_argument(
+        "--runs", type=int, help="timed predictions (default: 20 to 500, in a second)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="intra-op threads")
     parser.add_argument("--outputs", type=Path, help="NPZ file that gets the predictions")
     arguments = parser.parse_args()
