@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from project import write_project
-
 ONNX_RECIPE = """\
 defaults:
   - base
@@ -100,12 +98,6 @@ def onnx_recipe_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mlperf_variable(mlperf_tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the recipes under mlperf_tiny/ take from the environment."""
     monkeypatch.setenv("TAXIWAY_MLPERF_TINY", str(mlperf_tiny))
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """The recipe of a small project without TensorFlow."""
-    return write_project(tmp_path / "project")
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def recipe(project: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.chdir(project.parent)
-    monkeypatch.setenv("TAXIWAY_STORE", str(project.parent / "store"))
-    return str(project)
+def recipe(onnx_recipe: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(onnx_recipe.parent)
+    monkeypatch.setenv("TAXIWAY_STORE", str(onnx_recipe.parent / "store"))
+    return str(onnx_recipe)
 
 
 def report(capsys: Captured) -> Any:
@@ -27,16 +27,16 @@ def report(capsys: Captured) -> Any:
 def test_a_run_gives_model_bundle_and_report(recipe: str, capsys: Captured) -> None:
     assert main(["run", recipe]) == 0
     shown = capsys.readouterr().out
-    for part in ("optimize.quantize_static", "accuracy", "pass", "bundle", "linear: accepted"):
+    for part in ("optimize.quantize_static", "accuracy", "pass", "bundle", "blobs_int8: accepted"):
         assert part in shown
-    (folder,) = Path("runs/linear").iterdir()
+    (folder,) = Path("runs/blobs_int8").iterdir()
     names = {path.name for path in folder.iterdir()}
     assert names >= {
-        "linear.onnx",
+        "blobs_int8.onnx",
         "bundle",
         "report.json",
         "recipe.json",
-        "linear.lock",
+        "blobs_int8.lock",
         "events.jsonl",
     }
     assert not {name for name in names if name.startswith(".")}
@@ -51,16 +51,16 @@ def test_json(recipe: str, capsys: Captured) -> None:
 
 
 def test_a_failed_gate_stops_before_deploy(recipe: str, capsys: Captured) -> None:
-    assert main(["run", recipe, "evaluate.gates.size.max=1 KiB"]) == 4
+    assert main(["run", recipe, "evaluate.gates.size.max=100 B"]) == 4
     captured = capsys.readouterr()
     assert "FAIL" in captured.out
-    assert "above the maximum 1.0 KiB" in captured.err
-    (folder,) = Path("runs/linear").iterdir()
-    assert (folder / "linear.not_accepted.onnx").is_file()
+    assert "above the maximum 100 B" in captured.err
+    (folder,) = Path("runs/blobs_int8").iterdir()
+    assert (folder / "blobs_int8.not_accepted.onnx").is_file()
     assert not (folder / "bundle").exists()
     assert json.loads((folder / "report.json").read_text())["status"] == "not accepted"
 
-    assert main(["plan", recipe, "evaluate.gates.size.max=1 KiB", "--json"]) == 0
+    assert main(["plan", recipe, "evaluate.gates.size.max=100 B", "--json"]) == 0
     states = {step["step"]: step for step in report(capsys)}
     assert states["deploy"]["state"] == "blocked"
     assert "above the maximum" in states["deploy"]["why"]
@@ -72,10 +72,10 @@ def test_plan_says_why(recipe: str, capsys: Captured) -> None:
     assert {step["why"] for step in report(capsys)} == {"first run"}
     assert main(["run", recipe, "--json"]) == 0
     report(capsys)
-    assert main(["plan", recipe, "optimize.quantize_static.calibration.samples=32", "--json"]) == 0
+    assert main(["plan", recipe, "optimize.quantize_static.calibration.samples=16", "--json"]) == 0
     steps = {step["step"]: (step["state"], step["why"]) for step in report(capsys)}
     assert steps["source"] == ("cached", "")
-    assert "options.calibration.samples: 64 -> 32" in steps["optimize.quantize_static"][1]
+    assert "options.calibration.samples: 32 -> 16" in steps["optimize.quantize_static"][1]
     assert steps["evaluate.source"] == ("cached", "")
     assert steps["evaluate"] == ("run", "a step before it changed")
 
@@ -93,12 +93,12 @@ def test_lock(recipe: str, capsys: Captured) -> None:
     assert main(["run", recipe, "--locked"]) == 2
     assert "no lock file" in capsys.readouterr().err
     assert main(["run", recipe, "--lock"]) == 0
-    assert Path(recipe).with_name("linear.lock").is_file()
+    assert Path(recipe).with_name("blobs_int8.lock").is_file()
     assert main(["run", recipe, "--locked"]) == 0
     capsys.readouterr()
-    assert main(["run", recipe, "--locked", "data.scale=0.06"]) == 5
+    assert main(["run", recipe, "--locked", "data.scale=2"]) == 5
     error = capsys.readouterr().err
-    assert "recipe.data.scale: 0.0625 -> 0.06" in error
+    assert "recipe.data.scale: 1.0 -> 2" in error
     assert "optimize.quantize_static: inputs.data.calibration inputs" in error
 
 
@@ -106,13 +106,13 @@ def test_groups_of_the_users_own(recipe: str, capsys: Captured) -> None:
     text = Path(recipe).read_text()
     Path("conf/evaluate").mkdir(parents=True)
     Path("conf/evaluate/strict.yaml").write_text(
-        "type: classification\ngates: {accuracy: {min: 0.99}}\n"
+        "type: classification\ngates: {size: {max: 10 B}}\n"
     )
     Path("more/evaluate").mkdir(parents=True)
     Path("more/evaluate/loose.yaml").write_text(
         "type: classification\ngates: {accuracy: {min: 0.5}}\n"
     )
-    Path("own.yaml").write_text(text[: text.index("evaluate:\n  gates")])
+    Path("own.yaml").write_text(text[: text.index("evaluate:\n  samples")])
     assert main(["run", "own.yaml", "evaluate=strict"]) == 4
     assert main(["run", "own.yaml", "evaluate=loose"]) == 2
     assert "no evaluate 'loose'" in capsys.readouterr().err
@@ -124,13 +124,13 @@ def test_paths_outside_need_a_word_from_the_user(
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    Path("linear.onnx").rename(elsewhere / "linear.onnx")
-    text = Path(recipe).read_text().replace("path: linear.onnx", f"path: {elsewhere}/linear.onnx")
+    Path("blobs.onnx").rename(elsewhere / "blobs.onnx")
+    text = Path(recipe).read_text().replace("path: blobs.onnx", f"path: {elsewhere}/blobs.onnx")
     Path(recipe).write_text(text)
     assert main(["plan", recipe]) == 5
     assert "--allow-path" in capsys.readouterr().err
     assert main(["plan", recipe, "--allow-path", str(elsewhere)]) == 0
-    assert main(["plan", recipe, f"source.path={elsewhere}/linear.onnx"]) == 0
+    assert main(["plan", recipe, f"source.path={elsewhere}/blobs.onnx"]) == 0
 
 
 @pytest.mark.parametrize(

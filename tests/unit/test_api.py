@@ -12,9 +12,9 @@ from taxiway.errors import GateError, RecipeError, StepError
 from taxiway.execute.events import Event, GatesJudged, RunFinished, StepFinished, StepStarted
 
 
-def test_load_plan_run(project: Path, tmp_path: Path) -> None:
-    recipe = taxiway.load(project, ["optimize.quantize_static.calibration.samples=32"])
-    assert recipe.name == "linear"
+def test_load_plan_run(onnx_recipe: Path, tmp_path: Path) -> None:
+    recipe = taxiway.load(onnx_recipe, ["optimize.quantize_static.calibration.samples=16"])
+    assert recipe.name == "blobs_int8"
     assert [step.name for step in recipe.plan().steps] == [
         "source",
         "optimize.quantize_static",
@@ -33,9 +33,9 @@ def test_load_plan_run(project: Path, tmp_path: Path) -> None:
     assert sum(isinstance(event, GatesJudged) for event in seen) == 1
 
 
-def test_a_failed_gate_carries_the_result(project: Path, tmp_path: Path) -> None:
-    recipe = taxiway.load(project, ["evaluate.gates.accuracy.min=0.99"])
-    with pytest.raises(GateError, match="accuracy") as caught:
+def test_a_failed_gate_carries_the_result(onnx_recipe: Path, tmp_path: Path) -> None:
+    recipe = taxiway.load(onnx_recipe, ["evaluate.gates.size.max=10 B"])
+    with pytest.raises(GateError, match="size") as caught:
         recipe.run(output=tmp_path / "runs", store=tmp_path / "store")
     result = caught.value.result  # type: ignore[attr-defined]
     assert result.status == "not accepted"
@@ -43,9 +43,9 @@ def test_a_failed_gate_carries_the_result(project: Path, tmp_path: Path) -> None
     assert result.artifact.is_file()
 
 
-def test_a_mistake(project: Path) -> None:
+def test_a_mistake(onnx_recipe: Path) -> None:
     with pytest.raises(RecipeError, match="unknown key 'sede'"):
-        taxiway.load(project, ["sede=1"])
+        taxiway.load(onnx_recipe, ["sede=1"])
 
 
 def test_an_unknown_attribute() -> None:
@@ -53,13 +53,13 @@ def test_an_unknown_attribute() -> None:
         taxiway.nothing  # noqa: B018
 
 
-def test_a_file_that_changes_during_its_step(project: Path, tmp_path: Path) -> None:
+def test_a_file_that_changes_during_its_step(onnx_recipe: Path, tmp_path: Path) -> None:
     """Its result would lie in the store under the key of what the file was before."""
-    recipe = taxiway.load(project)
+    recipe = taxiway.load(onnx_recipe)
 
     def change(event: Event) -> None:
         if isinstance(event, StepStarted) and event.step == "optimize.quantize_static":
-            data = project.with_name("digits.npz")
+            data = onnx_recipe.with_name("blobs.npz")
             with np.load(data) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             arrays["x_train"] = arrays["x_train"][::-1]
