@@ -271,6 +271,15 @@ IN_FILE = [
         "no plugin is chosen",
         "- optimize: quantize_static",
     ),
+    Mistake("no _self_", "  - _self_\n", "", "- base", "no `_self_`", "add `- _self_`"),
+    Mistake(
+        "a bundle's name from the environment",
+        "evaluate:\n  gates",
+        "deploy:\n  name: ${oc.env:HOME}\nevaluate:\n  gates",
+        "  name:",
+        "deploy.name comes from the environment",
+        "write the value itself",
+    ),
     Mistake(
         "two options of one group",
         "deploy: litert_bundle",

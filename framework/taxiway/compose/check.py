@@ -27,6 +27,8 @@ from taxiway.errors import Problem, RecipeError
 from taxiway.plugins import registry
 
 MAX_NUMBER = 2**64
+_WRITTEN = (("name",), ("deploy",), ("data", "class_names"))
+"""What a run writes as it is: into a bundle, or as the name of a folder."""
 
 
 def compose_checked(
@@ -145,10 +147,23 @@ def _validate(values: Resolved, shown: Any, locator: Locator) -> list[Problem]:
         if not abs(number) < MAX_NUMBER:
             message = f"{'.'.join(map(str, path))} is {number}; a number is finite and below 2**64"
             problems.append(locator.problem(path, message))
-    if values.data.get("name") != shown.get("name"):
-        message = "name comes from the environment; it names folders and files, so write it out"
-        problems.append(locator.problem(("name",), message))
+    for path in _differing(values.data, shown, ()):
+        if path[:1] in _WRITTEN or path[:2] in _WRITTEN:
+            name = ".".join(map(str, path))
+            message = (
+                f"{name} comes from the environment, but it is written into files or their names"
+            )
+            problems.append(locator.problem(path, message, "write the value itself"))
     return problems
+
+
+def _differing(values: Any, shown: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    """The paths of the values that came from the environment."""
+    if isinstance(values, dict) and isinstance(shown, dict):
+        for key, value in values.items():
+            yield from _differing(value, shown.get(key), (*path, key))
+    elif values != shown:
+        yield path
 
 
 def _numbers(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], float]]:

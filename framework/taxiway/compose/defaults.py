@@ -33,6 +33,11 @@ def check_defaults(recipe: Document, groups: Mapping[str, Mapping[str, Path]]) -
             "defaults must be a list", "write `- base`, `- source: keras`"
         )
         return
+    if not any(entry.value == "_self_" for entry in node.value):
+        yield recipe.place(node.start_mark).problem(
+            "the defaults list has no `_self_`, so it is open whether the recipe's values win",
+            "add `- _self_` as its last entry",
+        )
     for entry in node.value:
         if isinstance(entry, yaml.ScalarNode):
             if entry.value not in ("base", "_self_") and entry.value.split("/")[0] not in groups:
