@@ -53,6 +53,11 @@ class PluginContract:
         return {}
 
     @pytest.fixture
+    def scratch(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """Where steps work: beside `tmp_path`, in which the subclass may keep its model."""
+        return tmp_path_factory.mktemp("contract")
+
+    @pytest.fixture
     def plugin(self) -> Plugin:
         return registry().get(self.section, self.name)
 

@@ -22,24 +22,22 @@ class SourceContract(PluginContract):
 
     section = "source"
 
-    def test_run(self, plugin: Plugin, config: Any, tmp_path: Path) -> None:
+    def test_run(self, plugin: Plugin, config: Any, scratch: Path) -> None:
         """The model is copied into the work folder as it is; twice gives equal bytes."""
         before = digests(Path(config.path))
         models = [
-            step_of(plugin, None).run(config, context_in(tmp_path / str(n)))  # type: ignore[attr-defined]
+            step_of(plugin, None).run(config, context_in(scratch / str(n)))  # type: ignore[attr-defined]
             for n in range(2)
         ]
         assert digests(Path(config.path)) == before
-        check_result(models[0], plugin.step.produces, tmp_path / "0")
-        assert digest_tree(tmp_path / "0") == digest_tree(tmp_path / "1")
+        check_result(models[0], plugin.step.produces, scratch / "0")
+        assert digest_tree(scratch / "0") == digest_tree(scratch / "1")
 
-    def test_another_file_is_a_user_error(
-        self, plugin: Plugin, config: Any, tmp_path: Path
-    ) -> None:
-        (tmp_path / "text").write_text("This is no model.")
-        other = msgspec.structs.replace(config, path=str(tmp_path / "text"))
+    def test_another_file_is_a_user_error(self, plugin: Plugin, config: Any, scratch: Path) -> None:
+        (scratch / "text").write_text("This is no model.")
+        other = msgspec.structs.replace(config, path=str(scratch / "text"))
         with pytest.raises(TaxiwayError):
-            step_of(plugin, None).run(other, context_in(tmp_path / "w"))  # type: ignore[attr-defined]
+            step_of(plugin, None).run(other, context_in(scratch / "w"))  # type: ignore[attr-defined]
 
 
 class _FromModel(PluginContract):
@@ -57,7 +55,7 @@ class _FromModel(PluginContract):
 
     @pytest.fixture
     def result(
-        self, plugin: Plugin, config: Any, model: Model, data: Dataset | None, tmp_path: Path
+        self, plugin: Plugin, config: Any, model: Model, data: Dataset | None, scratch: Path
     ) -> Model:
         """The step's result, after all that holds for both sections was checked."""
         step = step_of(plugin, model)
@@ -66,15 +64,15 @@ class _FromModel(PluginContract):
         results = []
         for attempt in ("first", "second"):
             watched = WatchedDataset(data) if data else None
-            context = context_in(tmp_path / "contract" / attempt, data=watched)
+            context = context_in(scratch / attempt, data=watched)
             results.append(step.run(model, config, context))  # type: ignore[attr-defined]
             undeclared = (watched.read if watched else set()) - {*step.reads(config)}
             assert not undeclared, f"reads what reads() does not declare: {undeclared}"
         assert digests(model.path) == before, "the step changed its input"
-        made = [digest_tree(tmp_path / "contract" / attempt) for attempt in ("first", "second")]
+        made = [digest_tree(scratch / attempt) for attempt in ("first", "second")]
         assert made[0] == made[1], "two runs gave different bytes"
         produces = plugin.step.produces or model.format
-        check_result(results[0], produces, tmp_path / "contract" / "first")
+        check_result(results[0], produces, scratch / "first")
         found: Model = results[0]
         return found
 

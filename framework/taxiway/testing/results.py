@@ -34,17 +34,17 @@ class EvaluateContract(_AtTheEnd):
     section = "evaluate"
 
     def test_run(
-        self, plugin: Plugin, config: Any, model: Model, data: Dataset, tmp_path: Path
+        self, plugin: Plugin, config: Any, model: Model, data: Dataset, scratch: Path
     ) -> None:
         """The source is measured, then the result against it; the figures are plain, finite JSON."""
         step, watched = step_of(plugin, model), WatchedDataset(data)
         step.check(config)
         before, baseline = digests(model.path), None
         if step.compares(config):  # type: ignore[attr-defined]
-            context = context_in(tmp_path / "source", data=watched)
+            context = context_in(scratch / "source", data=watched)
             figures = step.run(model, config, context)  # type: ignore[attr-defined]
-            baseline = Measurement(figures, tmp_path / "source")
-        context = context_in(tmp_path / "result", data=watched, baseline=baseline)
+            baseline = Measurement(figures, scratch / "source")
+        context = context_in(scratch / "result", data=watched, baseline=baseline)
         figures = step.run(model, config, context)  # type: ignore[attr-defined]
         assert json.loads(json.dumps(figures, allow_nan=False)) == figures
         assert figures["n"] > 0
@@ -70,7 +70,7 @@ class DeployContract(_AtTheEnd):
         model: Model,
         data: Dataset,
         figures: Mapping[str, Any],
-        tmp_path: Path,
+        scratch: Path,
     ) -> None:
         """A folder is written into the work folder; equal inputs give equal bytes."""
         step, watched = step_of(plugin, model), WatchedDataset(data)
@@ -78,10 +78,10 @@ class DeployContract(_AtTheEnd):
         before = digests(model.path)
         recipe: dict[str, Any] = {"name": "contract", "description": None, "steps": []}
         for attempt in ("first", "second"):
-            context = context_in(tmp_path / attempt, data=watched, figures=figures, recipe=recipe)
+            context = context_in(scratch / attempt, data=watched, figures=figures, recipe=recipe)
             step.run(model, config, context)  # type: ignore[attr-defined]
-        made = digest_tree(tmp_path / "first")
-        assert made and made == digest_tree(tmp_path / "second")
+        made = digest_tree(scratch / "first")
+        assert made and made == digest_tree(scratch / "second")
         assert digests(model.path) == before, "the step changed its input"
         undeclared = watched.read - {*step.reads(config)}
         assert not undeclared, f"reads what reads() does not declare: {undeclared}"
