@@ -59,10 +59,11 @@ REFUSED: dict[str, Callable[[], str | bytes]] = {
     "100 MB scalar": lambda: HEAD + "description: " + "x" * (100 * 2**20 if FULL else 2**21) + "\n",
 }
 COMMAND = """
-import resource, sys
+import sys
 from taxiway.cli.main import main
+from taxiway.model.probe import peak_memory
 code = main(sys.argv[1:])
-print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print("PEAK", peak_memory())
 sys.exit(code)
 """
 

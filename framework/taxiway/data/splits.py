@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import fsum
 from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
@@ -78,5 +79,9 @@ def split_order(
     order = np.random.RandomState(seed % 2**32).permutation(count)
     if split.fraction is None:
         return order
-    before = sum(s.fraction or 0.0 for other, s in splits.items() if other < name)
-    return order[round(before * count) : round((before + split.fraction) * count)]
+    # fsum: the same boundary for both neighbours, in whatever order the recipe names the splits.
+    first, last = (
+        round(fsum(s.fraction or 0.0 for other, s in splits.items() if other < limit) * count)
+        for limit in (name, f"{name}\0")
+    )
+    return order[first:last]

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -79,6 +79,7 @@ def test_first_samples_of_a_class_sorted_file_represent_every_class(tmp_path: Pa
     seed=st.integers(0, 2**40),
     parts=st.lists(st.integers(1, 100), min_size=1, max_size=5),
 )
+@example(count=133, seed=0, parts=[33, 54, 100, 16, 63])
 def test_fractions_are_disjoint_complete_and_repeatable(
     count: int, seed: int, parts: list[int]
 ) -> None:
