@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from taxiway.compose import load as compose
 from taxiway.compose import recipe as composed
 from taxiway.execute.events import Observer
 from taxiway.execute.folder import RunFolder
@@ -75,4 +76,4 @@ def load(
     """
     folders = [Path(folder) for folder in config_dirs]
     allowed = [Path(folder) for folder in allow_paths]
-    return Recipe(composed.load(recipe, overrides, folders, allowed))
+    return Recipe(compose.load(recipe, overrides, folders, allowed))

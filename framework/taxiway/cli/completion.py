@@ -113,7 +113,7 @@ def _candidates(before: list[str], word: str) -> Iterator[str]:
 
 
 def _arguments(name: str, given: list[str], word: str) -> Iterator[str]:
-    from taxiway.compose import complete
+    from taxiway.author import complete
 
     recipes = _RECIPES.get(name, 0)
     if name == "list" and not given:

@@ -34,8 +34,8 @@ def main(argv: list[str]) -> int:
         "--force", action="store_true", help="replace the recipe where there is one"
     )
     arguments = parser.parse_args(argv)
-    from taxiway.compose.starter import Starter, recipe_name
-    from taxiway.compose.starter_data import guess
+    from taxiway.author.starter import Starter, recipe_name
+    from taxiway.author.starter_data import guess
     from taxiway.execute.inspect import inspect_model
     from taxiway.safety.output import refuse_link, write_file
 

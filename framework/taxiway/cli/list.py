@@ -39,8 +39,8 @@ def main(argv: list[str]) -> int:
 
 
 def _recipes(output: Path) -> Iterator[dict[str, Any]]:
+    from taxiway.author.outline import is_recipe, outline
     from taxiway.compose.assets import shipped_recipes
-    from taxiway.compose.outline import is_recipe, outline
 
     own = {path.name: path for path in sorted(Path().glob("*.yaml")) if is_recipe(path)}
     for name, path in {**shipped_recipes(), **own}.items():

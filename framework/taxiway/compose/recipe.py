@@ -89,23 +89,6 @@ def convert(
         raise RecipeError([locator.problem(full, f"{'.'.join(full)}: {message}")]) from error
 
 
-def load(
-    name: str | Path,
-    overrides: Sequence[str] = (),
-    config_dirs: Sequence[Path] = (),
-    allowed: Sequence[Path] = (),
-) -> Recipe:
-    """Compose and check a recipe.
-
-    name: a shipped recipe's name, or a path. overrides: Hydra's grammar. config_dirs: more config
-    groups. allowed: folders, besides the recipe's own, that its input paths may lead to.
-    Raises RecipeError with every mistake found, each at its file and line.
-    """
-    from taxiway.compose.check import compose_checked
-
-    return compose_checked(Path(name), overrides, tuple(config_dirs), tuple(allowed))
-
-
 def sections_of(recipe: Recipe) -> list[tuple[str, ...]]:
     """The paths of all plugin options in a recipe, in the order of the sections."""
     paths: list[tuple[str, ...]] = []

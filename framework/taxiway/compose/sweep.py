@@ -14,7 +14,8 @@ from hydra.plugins.launcher import Launcher
 
 from taxiway.compose import engine, overrides, reader
 from taxiway.compose.assets import config_folders, config_groups, find_recipe
-from taxiway.compose.recipe import Recipe, load
+from taxiway.compose.load import load
+from taxiway.compose.recipe import Recipe
 from taxiway.errors import PluginError, RecipeError
 
 Point = tuple[str, ...]

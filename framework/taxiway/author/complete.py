@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from taxiway.author.outline import Outline, is_recipe, outline
 from taxiway.compose.assets import (
     asset,
     config_folders,
@@ -19,7 +20,6 @@ from taxiway.compose.assets import (
     find_recipe,
     shipped_recipes,
 )
-from taxiway.compose.outline import Outline, is_recipe, outline
 from taxiway.errors import TaxiwayError
 
 _NAMED = "optimize"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taxiway.author.outline import is_recipe, outline
 from taxiway.compose.assets import shipped_recipes
-from taxiway.compose.outline import is_recipe, outline
 
 
 @pytest.mark.parametrize(

@@ -31,13 +31,21 @@ _WRITTEN = (("name",), ("deploy",), ("data", "class_names"))
 """What a run writes as it is: into a bundle, or as the name of a folder."""
 
 
-def compose_checked(
-    name: Path, texts: Sequence[str], config_dirs: tuple[Path, ...], allowed: tuple[Path, ...]
+def load(
+    name: str | Path,
+    overrides: Sequence[str] = (),
+    config_dirs: Sequence[Path] = (),
+    allowed: Sequence[Path] = (),
 ) -> Recipe:
-    """The checked recipe. Raises RecipeError with every mistake found."""
+    """Compose and check a recipe.
+
+    name: a shipped recipe's name, or a path. overrides: Hydra's grammar. config_dirs: more config
+    groups. allowed: folders, besides the recipe's own, that its input paths may lead to.
+    Raises RecipeError with every mistake found, each at its file and line.
+    """
     with recorded() as secrets:
         try:
-            return _checked(name, texts, config_dirs, allowed, secrets)
+            return _checked(Path(name), overrides, tuple(config_dirs), tuple(allowed), secrets)
         except RecipeError as error:
             raise redact_problems(error, secrets) from None
 

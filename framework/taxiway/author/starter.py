@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from taxiway.author.starter_data import Array, Guess, is_real
 from taxiway.compose.assets import asset
-from taxiway.compose.starter_data import Array, Guess, is_real
 from taxiway.model import FORMATS, Format, Model, TensorSpec
 from taxiway.plugins import registry
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from taxiway.compose.starter_data import guess
+from taxiway.author.starter_data import guess
 from taxiway.errors import UsageError
 from taxiway.model import Signature, TensorSpec
 

@@ -1,0 +1,1 @@
+"""Helps people write recipes: starter recipes from a model file, completion, one-line outlines."""
