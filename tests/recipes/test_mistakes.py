@@ -411,6 +411,11 @@ COMMAND_LINE = [
         message="a size with its unit",
         hint="KiB",
     ),
+    Mistake(
+        "override of another kind",
+        overrides=["optimize.quantize_static.calibration=[1]"],
+        message="optimize.quantize_static.calibration takes another kind of value",
+    ),
     Mistake("deleting nothing", overrides=["~optimize.nothing"], message="optimize.nothing"),
 ]
 

@@ -128,10 +128,13 @@ def _composition(error: Exception, parsed: overrides.Overrides, recipe: Document
     text = str(error).split("\n")[0]
     for index, (typed, override) in enumerate(zip(parsed.texts, parsed.parsed, strict=True)):
         if f"'{override.key_or_group}" in text or (override.input_line == typed and typed in text):
-            hint = None
-            if override.is_delete():
-                hint = "`taxiway show RECIPE` prints what there is"
-            return overrides.place(typed, index).problem(text, hint)
+            place = overrides.place(typed, index)
+            if text.startswith("Error merging override"):
+                return place.problem(
+                    f"{override.key_or_group} takes another kind of value: a mapping, or a list"
+                )
+            hint = "`taxiway show RECIPE` prints what there is" if override.is_delete() else None
+            return place.problem(text, hint)
     cause = error.__cause__
     detail = f": {str(cause).splitlines()[0]}" if cause and str(cause) else ""
     return Problem(f"the recipe cannot be composed: {text}{detail}", recipe.label, 1, 1)

@@ -55,4 +55,8 @@ def ordered(problems: Iterable[Problem]) -> list[Problem]:
         file = problem.file or ""
         return file == LABEL, file, problem.line or 0, problem.column or 0
 
-    return sorted(dict.fromkeys(problems), key=order)
+    unique = {
+        (problem.file, problem.line, problem.column, problem.message): problem
+        for problem in problems
+    }
+    return sorted(unique.values(), key=order)
