@@ -52,10 +52,10 @@ class Classification(plugins.Evaluate):
         latency_samples: Annotated[
             int, Meta(ge=1, description="Rows that latency and memory are measured with.")
         ] = 50
-        gates: Annotated[Gates, Meta(description="Limits the result must keep.")] = Gates()
+        gates: Annotated[Gates | None, Meta(description="Limits the result must keep.")] = None
 
         def __post_init__(self) -> None:
-            needed = needs_baseline(self.gates)
+            needed = needs_baseline(self.gates) if self.gates else []
             if self.baseline == "none" and needed:
                 raise ValueError(
                     f"gates.{needed[0]}: it compares with the source, but baseline is none; "
