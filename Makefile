@@ -18,6 +18,7 @@ $(READY): requirements/dev.lock pyproject.toml setup.py
 	@echo "installing the locked environment into $(VENV) (a few minutes the first time)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q framework
 	touch $@
 
 env: $(READY) ## set up the locked environment in .venv

@@ -14,12 +14,8 @@ from pathlib import Path
 from taxiway.compose import load as compose
 from taxiway.compose import recipe as composed
 from taxiway.execute.events import Observer
-from taxiway.execute.folder import RunFolder
-from taxiway.execute.lockfile import Lock
 from taxiway.execute.plan import Plan, make_plan
 from taxiway.execute.result import RunResult
-from taxiway.execute.run import run_plan
-from taxiway.execute.store import Store, default_root
 
 __all__ = ["Recipe", "RunResult", "load"]
 
@@ -54,6 +50,11 @@ class Recipe:
         Raises DriftError where it does, GateError (its `result` is the RunResult) where a gate
         failed, StepError where a step failed.
         """
+        from taxiway.execute.folder import RunFolder
+        from taxiway.execute.lockfile import Lock
+        from taxiway.execute.run import run_plan
+        from taxiway.execute.store import Store, default_root
+
         plan = self.plan()
         where = Store(Path(store) if store else default_root())
         lock = Lock.read(Path(locked)) if locked else None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
 
 from taxiway.errors import PluginError, Problem, RecipeError
+from taxiway.plugins.registry import installed
 
 
 def asset(kind: str) -> Path:
@@ -72,7 +72,7 @@ def config_folders(recipe: Path, extra: tuple[Path, ...] = ()) -> tuple[Path, ..
         raise RecipeError([Problem(message, hint=f"--config-dir {beside}", refused=True)])
     own = (beside,) if beside.is_dir() and not recipe.is_relative_to(asset("recipes")) else ()
     plugins = []
-    for entry in entry_points(group="taxiway.conf"):
+    for entry in installed().select(group="taxiway.conf"):
         try:
             plugins.append(Path(str(files(entry.value))))
         except Exception as error:

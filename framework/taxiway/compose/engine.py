@@ -22,7 +22,6 @@ from taxiway.compose.document import Document
 from taxiway.errors import Problem, RecipeError
 
 SCHEME = "taxiway"
-QUIET = ["hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null"]
 
 
 class CheckedSource(ConfigSource):
@@ -95,7 +94,7 @@ def compose(hydra: Any, recipe: Path, overrides: Sequence[str]) -> DictConfig:
     """The composed recipe with its `hydra` node. Hydra's own exceptions pass through."""
     from hydra import compose as hydra_compose
 
-    return hydra_compose(recipe.stem, [*QUIET, *overrides], return_hydra_config=True)
+    return hydra_compose(recipe.stem, list(overrides), return_hydra_config=True)
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class Merged:
 
         with engine(self.folders) as hydra:
             merged = hydra.config_loader.compute_defaults_list(
-                self.recipe.stem, [*QUIET, *self.overrides], RunMode.RUN
+                self.recipe.stem, list(self.overrides), RunMode.RUN
             )
         documents = []
         for default in merged.defaults:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from taxiway.plugins import SECTIONS, Config, registry
 INPUT = "input-path"
 
 
-def input_fields(config: type[Config]) -> list[tuple[str, ...]]:
+@cache
+def input_fields(config: type[Config]) -> tuple[tuple[str, ...], ...]:
     """The options of a Config that are input paths."""
     schema = plugin_schema(config, "options")
-    return list(_fields(schema, schema, ()))
+    return tuple(_fields(schema, schema, ()))
 
 
 def _fields(

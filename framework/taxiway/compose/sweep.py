@@ -19,6 +19,7 @@ from taxiway.compose.recipe import Recipe
 from taxiway.errors import PluginError, RecipeError
 
 Point = tuple[str, ...]
+QUIET = ("hydra/job_logging=none", "hydra/hydra_logging=none", "hydra.output_subdir=null")
 
 
 def points(
@@ -92,7 +93,7 @@ def sweep(
     parsed = overrides.parse(texts, config_groups(folders), chosen, sweep=True)
     where = [f"hydra.sweep.dir='{folder}'", "hydra.sweep.subdir=${hydra.job.num}"]
     with engine.engine((file.parent, *folders)) as hydra:
-        batches = hydra.multirun(file.stem, _Job(task), [*engine.QUIET, *where, *parsed.hydra])
+        batches = hydra.multirun(file.stem, _Job(task), [*QUIET, *where, *parsed.hydra])
     return [job.return_value for job in itertools.chain(*batches)]
 
 
