@@ -7,7 +7,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from taxiway.errors import PluginError, Problem, RecipeError
-from taxiway.plugins.registry import installed
 
 
 def asset(kind: str) -> Path:
@@ -62,6 +61,9 @@ def config_folders(recipe: Path, extra: tuple[Path, ...] = ()) -> tuple[Path, ..
     The folders given, `conf/` beside the recipe, the shipped one, and those of plugin packages
     (entry-point group `taxiway.conf`).
     """
+    # `taxiway list` needs recipes only, and no plugin contract with msgspec under it.
+    from taxiway.plugins.registry import installed
+
     for folder in extra:
         if not folder.is_dir():
             raise RecipeError([Problem(f"--config-dir {folder}: no such folder")])
