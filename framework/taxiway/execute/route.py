@@ -19,7 +19,7 @@ class Leg:
     format: Format
 
 
-@dataclass(frozen=True)
+@dataclass
 class NoRoute(Exception):
     """Why there is no way, and at which pass (None: the conversion itself)."""
 
