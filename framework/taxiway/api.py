@@ -48,7 +48,7 @@ class Recipe:
         user's cache folder). observers: called with each event. locked: a lock file that the run
         may not differ from.
         Raises DriftError where it does, GateError (its `result` is the RunResult) where a gate
-        failed, StepError where a step failed.
+        failed, StepError where a step failed, PluginError where a library is not installed.
         """
         from taxiway.execute.folder import RunFolder
         from taxiway.execute.lockfile import Lock
@@ -56,6 +56,7 @@ class Recipe:
         from taxiway.execute.store import Store, default_root
 
         plan = self.plan()
+        plan.check_installed()
         where = Store(Path(store) if store else default_root())
         lock = Lock.read(Path(locked)) if locked else None
         folder = RunFolder.create(Path(output).absolute(), self.name)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import taxiway
-from taxiway.errors import GateError, RecipeError, StepError
+from taxiway.errors import GateError, PluginError, RecipeError, StepError
+from taxiway.execute import keys
 from taxiway.execute.events import Event, GatesJudged, RunFinished, StepFinished, StepStarted
+from taxiway.plugins.registry import install_line
 
 
 def test_load_plan_run(onnx_recipe: Path, tmp_path: Path) -> None:
@@ -69,3 +71,15 @@ def test_a_file_that_changes_during_its_step(onnx_recipe: Path, tmp_path: Path) 
     with pytest.raises(StepError, match=r"quantize_static: a file that it reads changed"):
         recipe.run(output=tmp_path / "runs", store=store, observers=[change])
     assert recipe.run(output=tmp_path / "runs", store=store).status == "accepted"
+
+
+def test_a_library_that_is_not_installed(
+    onnx_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = {"onnxruntime": keys.NOT_INSTALLED, "tf-keras": keys.NOT_INSTALLED}
+    monkeypatch.setattr(keys, "_version", lambda name: absent.get(name, "1.0"))
+    recipe = taxiway.load(onnx_recipe)
+    with pytest.raises(PluginError, match=r"quantize_static needs onnxruntime, which is not"):
+        recipe.run(output=tmp_path / "runs", store=tmp_path / "store")
+    assert not (tmp_path / "runs").exists()
+    assert install_line(absent) == "pip install 'taxiway[tensorflow]'"

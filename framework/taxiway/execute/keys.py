@@ -19,6 +19,7 @@ from taxiway.model import Format
 from taxiway.model.runners import runtime_libraries
 from taxiway.plugins import Config, Plugin, Step
 
+NOT_INSTALLED = "not installed"
 SCHEMA = 1
 """Raised when the layout of the store or the meaning of a key part changes."""
 
@@ -78,7 +79,7 @@ def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "not installed"
+        return NOT_INSTALLED
 
 
 @cache

@@ -13,10 +13,11 @@ from taxiway.compose.locate import quoted_option
 from taxiway.compose.recipe import Recipe
 from taxiway.compose.redact import redact_options, redact_problems
 from taxiway.errors import PluginError, Problem, RecipeError, TaxiwayError
-from taxiway.execute.keys import key_of, parts_of
+from taxiway.execute.keys import NOT_INSTALLED, key_of, parts_of
 from taxiway.execute.route import NoRoute, as_problem, route
 from taxiway.model import Format
 from taxiway.plugins import Config, Dataset, Plugin, Selection, Step, registry
+from taxiway.plugins.registry import install_line
 
 BASELINE = "evaluate.source"
 
@@ -71,6 +72,15 @@ class Plan:
     def artifact(self) -> PlannedStep:
         """The step whose model is the recipe's result."""
         return next(step for step in reversed(self.steps) if step.gives is not None)
+
+    def check_installed(self) -> None:
+        """Raises PluginError where a step needs a distribution that is not there."""
+        for step in self.steps:
+            versions = step.parts["libraries"].items()
+            missing = [name for name, version in versions if version == NOT_INSTALLED]
+            if missing:
+                message = f"{step.name} needs {', '.join(missing)}, which is not installed"
+                raise PluginError(message, install_line(missing))
 
     def public_parts(self, step: PlannedStep) -> Any:
         """The parts of a step's key as they may be written down."""

@@ -49,7 +49,9 @@ class SweepTask:
         folder.path.mkdir(parents=True, exist_ok=True)
         observers = [self.observer()] if self.observer else []
         try:
-            result = run_plan(make_plan(recipe), Store(self.store), folder, observers)
+            plan = make_plan(recipe)
+            plan.check_installed()
+            result = run_plan(plan, Store(self.store), folder, observers)
         except NotAccepted as error:
             return PointResult(
                 index=index,

@@ -44,9 +44,15 @@ def installed() -> EntryPoints:
 def missing_module(error: ImportError) -> PluginError:
     """The error for an import that failed, with the line that installs what is missing."""
     name = error.name or ""
-    extra = EXTRAS.get(name) or EXTRAS.get(name.split(".")[0])
-    hint = f"pip install 'taxiway[{extra}]'" if extra else None
-    return PluginError(f"module '{name}' is not installed" if name else str(error), hint)
+    message = f"module '{name}' is not installed" if name else str(error)
+    return PluginError(message, install_line([name]))
+
+
+def install_line(names: Iterable[str]) -> str | None:
+    """What to type for modules or distributions that an extra of Taxiway installs."""
+    found = (EXTRAS.get(n) or EXTRAS.get(n.replace("-", "_").split(".")[0]) for n in names)
+    extras = ",".join(sorted({extra for extra in found if extra}))
+    return f"pip install 'taxiway[{extras}]'" if extras else None
 
 
 @dataclass(frozen=True)
