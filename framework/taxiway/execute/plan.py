@@ -79,7 +79,7 @@ class Plan:
             versions = step.parts["libraries"].items()
             missing = [name for name, version in versions if version == NOT_INSTALLED]
             if missing:
-                message = f"{step.name} needs {', '.join(missing)}, which is not installed"
+                message = f"{step.name} needs what is not installed: {', '.join(missing)}"
                 raise PluginError(message, install_line(missing))
 
     def public_parts(self, step: PlannedStep) -> Any:
