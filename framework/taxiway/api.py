@@ -14,7 +14,8 @@ from pathlib import Path
 from taxiway.compose import load as compose
 from taxiway.compose import recipe as composed
 from taxiway.execute.events import Observer
-from taxiway.execute.plan import Plan, make_plan
+from taxiway.execute.plan import Plan
+from taxiway.execute.planner import make_plan
 from taxiway.execute.result import RunResult
 
 __all__ = ["Recipe", "RunResult", "load"]

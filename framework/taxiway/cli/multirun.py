@@ -11,7 +11,7 @@ def multirun(arguments: Namespace) -> int:
     """Check every point, run them, and print one comparison. The exit code is the worst point's."""
     from taxiway.compose.sweep import points, sweep
     from taxiway.execute.folder import RunFolder
-    from taxiway.execute.plan import make_plan
+    from taxiway.execute.planner import make_plan
     from taxiway.execute.store import default_root
     from taxiway.execute.sweep import SweepTask, write_report
     from taxiway.report.comparison import comparison

@@ -1,22 +1,19 @@
-"""A plan: the recipe's steps in order, each with its key, before anything heavy is imported."""
+"""A plan: the recipe's steps in the order they run, each with its key."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from taxiway.compose.inputs import input_fields
-from taxiway.compose.locate import quoted_option
 from taxiway.compose.recipe import Recipe
-from taxiway.compose.redact import redact_options, redact_problems
-from taxiway.errors import PluginError, Problem, RecipeError, TaxiwayError
-from taxiway.execute.keys import NOT_INSTALLED, key_of, parts_of
-from taxiway.execute.route import NoRoute, as_problem, route
+from taxiway.compose.redact import redact_options
+from taxiway.errors import PluginError, TaxiwayError
+from taxiway.execute.keys import NOT_INSTALLED, key_of
 from taxiway.model import Format
-from taxiway.plugins import Config, Dataset, Plugin, Selection, Step, registry
+from taxiway.plugins import Config, Plugin
 from taxiway.plugins.registry import install_line
 
 BASELINE = "evaluate.source"
@@ -85,191 +82,3 @@ class Plan:
     def public_parts(self, step: PlannedStep) -> Any:
         """The parts of a step's key as they may be written down."""
         return redact_options(msgspec.to_builtins(step.parts), self.recipe.secrets)
-
-
-def make_plan(recipe: Recipe) -> Plan:
-    """Order the steps by their formats and compute their keys.
-
-    Raises RecipeError, at the line, for an order that no format satisfies, a step without data, or
-    options that its implementation cannot honour.
-    """
-    try:
-        return _Planner(recipe).plan()
-    except RecipeError as error:
-        raise redact_problems(error, recipe.secrets) from None
-
-
-@dataclass
-class _Planner:
-    recipe: Recipe
-    steps: list[PlannedStep] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-
-    def plan(self) -> Plan:
-        source = self._plugin(("source",))
-        start = source.step.produces
-        assert start is not None, "a source names its format"
-        self._add("source", ("source",), source, None, start, {})
-        format = self._model_steps(start)
-        model = self.steps[-1].name
-        for section, uses in (
-            ("evaluate", {"model": model, "baseline": BASELINE}),
-            ("deploy", {"model": model, "evaluation": "evaluate"}),
-        ):
-            if self.recipe.section(section):
-                plugin = self._plugin((section,))
-                if section == "evaluate":
-                    self._baseline(plugin, start)
-                known = {step.name for step in self.steps}
-                uses = {role: name for role, name in uses.items() if name in known}
-                if format in plugin.accepts:
-                    self._add(section, (section,), plugin, format, None, uses)
-                else:
-                    self._wrong_format(section, plugin, format)
-        if self.problems:
-            raise RecipeError(self.problems)
-        return Plan(self.recipe, tuple(self.steps))
-
-    def _baseline(self, plugin: Plugin, start: Format) -> None:
-        """The source is measured by itself, so that another pass or gate does not measure it again."""
-        step = plugin.implementation(start)
-        if start in plugin.accepts and step.compares(self.recipe.typed(("evaluate",))):
-            self._add(BASELINE, ("evaluate",), plugin, start, None, {"model": "source"})
-
-    def _plugin(self, path: tuple[str, ...]) -> Plugin:
-        options: Any = self.recipe.options
-        for part in path:
-            options = options[part]
-        return registry().get(path[0], options["type"])
-
-    def _model_steps(self, start: Format) -> Format:
-        passes = {
-            name: self._plugin(("optimize", name)) for name in self.recipe.section("optimize") or {}
-        }
-        convert = self.recipe.section("convert")
-        target = self._plugin(("convert",)).step.produces if convert else None
-        try:
-            legs = route(registry(), start, target, passes)
-        except NoRoute as error:
-            path, message, hint = as_problem(error)
-            raise RecipeError([self.recipe.locator.problem(path, message, hint)]) from error
-        format = start
-        for leg in legs:
-            gives = leg.plugin.step.produces or leg.format
-            uses = {"model": self.steps[-1].name}
-            if leg.name is None:
-                name, path = f"convert.{leg.plugin.name}", ()
-            elif leg.name == "convert":
-                name, path = "convert", ("convert",)
-            else:
-                name, path = f"optimize.{leg.name}", ("optimize", leg.name)
-            self._add(name, path, leg.plugin, leg.format, gives, uses)
-            format = gives
-        return format
-
-    def _wrong_format(self, section: str, plugin: Plugin, format: Format) -> None:
-        fits = [
-            name for name, other in registry().usable(section).items() if format in other.accepts
-        ]
-        accepted = ", ".join(sorted(plugin.accepts))
-        message = f"{section} '{plugin.name}' takes {accepted}, but the recipe's result is {format}"
-        hint = f"{section}={fits[0]} fits" if fits else f"convert to one of {accepted}"
-        self.problems.append(self.recipe.locator.problem((section, "type"), message, hint))
-
-    def _add(
-        self,
-        name: str,
-        path: tuple[str, ...],
-        plugin: Plugin,
-        takes: Format | None,
-        gives: Format | None,
-        uses: Mapping[str, str],
-    ) -> None:
-        options = self.recipe.typed(path) if path else plugin.step.Config()
-        step: Step = plugin.implementation(takes)
-        where = path or (name.split(".")[0],)
-        before = tuple(self.steps)
-        fields = input_fields(plugin.step.Config)
-
-        def parts_now() -> dict[str, Any]:
-            inputs = self._inputs(step, options, uses, before)
-            return parts_of(plugin, step, takes, options, fields, inputs, self.recipe.common.seed)
-
-        try:
-            step.check(options)
-            parts = parts_now()
-        except (ValueError, TaxiwayError) as error:
-            if isinstance(error, RecipeError | PluginError):
-                raise
-            hint = error.hint if isinstance(error, TaxiwayError) else None
-            at = self._option(where, str(error))
-            self.problems.append(
-                self.recipe.locator.problem(at, f"{'.'.join(where)}: {error}", hint)
-            )
-            parts = parts_of(plugin, step, takes, options, (), {}, self.recipe.common.seed)
-        self.steps.append(
-            PlannedStep(name, plugin, options, takes, gives, uses, parts, key_of(parts), parts_now)
-        )
-
-    def _option(self, path: tuple[str, ...], message: str) -> tuple[str, ...]:
-        """The option that a message quotes: the step's own, or one of the data section; else the step."""
-        for section in (path, ("data",)):
-            options: Any = self.recipe.options
-            for part in section:
-                options = options.get(part) or {}
-            option = quoted_option(options, message)
-            if option:
-                return (*section, *option)
-        return path
-
-    def _inputs(
-        self,
-        step: Step,
-        options: Config,
-        uses: Mapping[str, str],
-        before: tuple[PlannedStep, ...],
-    ) -> dict[str, Any]:
-        keys = {planned.name: planned.key for planned in before}
-        inputs: dict[str, Any] = {
-            role: keys[name] for role, name in uses.items() if role in step.needs
-        }
-        selections = step.reads(options)
-        if selections:
-            dataset = open_data(self.recipe)
-            if dataset is None:
-                raise ValueError(
-                    "it reads samples, but the recipe has no data section; add `- data: npz`"
-                )
-            inputs["data"] = {_label(s): dataset.fingerprint(s) for s in selections}
-        if step.section == "deploy":
-            evaluate = self.recipe.section("evaluate") or {}
-            inputs["gates"] = evaluate.get("gates")
-            inputs["recipe"] = self._card(before)
-            dataset = open_data(self.recipe)
-            inputs["class_names"] = dataset.class_names if dataset else None
-        return inputs
-
-    def _card(self, before: tuple[PlannedStep, ...]) -> dict[str, Any]:
-        """What a bundle may say of its recipe and of the steps before it."""
-        steps = [
-            {"name": step.name, "plugin": step.parts["plugin"], "options": step.parts["options"]}
-            for step in before
-        ]
-        common = self.recipe.common
-        card = {"name": common.name, "description": common.description, "steps": steps}
-        plain: dict[str, Any] = redact_options(msgspec.to_builtins(card), self.recipe.secrets)
-        return plain
-
-
-def _label(selection: Selection) -> str:
-    """The name of what is read; how many rows is one of the step's options."""
-    return f"{selection.split} {'inputs and labels' if selection.labels else 'inputs'}"
-
-
-def open_data(recipe: Recipe) -> Dataset | None:
-    """The recipe's dataset; None where it has no data section."""
-    if not recipe.section("data"):
-        return None
-    plugin = registry().get("data", recipe.options["data"]["type"])
-    dataset: Dataset = plugin.implementation(None).open(recipe.typed(("data",)), recipe.common.seed)
-    return dataset

@@ -14,7 +14,7 @@ from taxiway.compose.recipe import Recipe
 from taxiway.errors import GateError, Interrupted, TaxiwayError
 from taxiway.execute import events
 from taxiway.execute.folder import RunFolder
-from taxiway.execute.plan import make_plan
+from taxiway.execute.planner import make_plan
 from taxiway.execute.result import RunResult
 from taxiway.execute.run import NotAccepted, run_plan
 from taxiway.execute.store import Store
