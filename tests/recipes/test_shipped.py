@@ -77,6 +77,7 @@ def test_the_bundle_runs_by_hand(tmp_path: Path) -> None:
         [sys.executable, "run.py"], cwd=result.bundle, capture_output=True, text=True, check=True
     )
     assert "bit-equal" in done.stdout
+    assert (result.bundle / "labels.txt").read_text().split() == list("0123456789")
     report = json.loads((result.folder / "report.json").read_text())
     assert report["status"] == "accepted"
     assert {verdict["metric"] for verdict in report["verdicts"]} == {
