@@ -79,7 +79,9 @@ def test_a_library_that_is_not_installed(
     absent = {"onnxruntime": keys.NOT_INSTALLED, "tf-keras": keys.NOT_INSTALLED}
     monkeypatch.setattr(keys, "_version", lambda name: absent.get(name, "1.0"))
     recipe = taxiway.load(onnx_recipe)
-    with pytest.raises(PluginError, match=r"quantize_static needs what is not installed: onnxruntime"):
+    with pytest.raises(
+        PluginError, match=r"quantize_static needs what is not installed: onnxruntime"
+    ):
         recipe.run(output=tmp_path / "runs", store=tmp_path / "store")
     assert not (tmp_path / "runs").exists()
     assert install_line(absent) == "pip install 'taxiway[tensorflow]'"
