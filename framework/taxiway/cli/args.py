@@ -64,6 +64,11 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_output(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """The folder of runs."""
+    parser.add_argument("--output", type=Path, default=Path("runs"), metavar="DIR", help=purpose)
+
+
 def add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store",

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from taxiway.cli.args import add_json, command
+from taxiway.cli.args import add_json, add_output, command
 from taxiway.cli.table import emit
 from taxiway.errors import UsageError
 
@@ -20,13 +20,7 @@ EXAMPLES = """  taxiway list                    shipped recipes, and those of th
 def main(argv: list[str]) -> int:
     parser = command("list", "List recipes, plugins, config groups or finished runs.", EXAMPLES)
     parser.add_argument("what", nargs="?", default="recipes", help=f"{', '.join(_LISTS)} (recipes)")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("runs"),
-        metavar="DIR",
-        help="where runs are looked for (runs)",
-    )
+    add_output(parser, "where runs are looked for (runs)")
     add_json(parser)
     arguments = parser.parse_args(argv)
     if arguments.what not in _LISTS:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from taxiway.cli.args import add_json, command
+from taxiway.cli.args import add_json, add_output, command
 
 EXAMPLES = """  taxiway report                              the newest run
   taxiway report digits_int8                  the newest run of that recipe
@@ -17,13 +15,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "run", nargs="?", help="a run's folder, or a recipe's name (default: the newest run)"
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("runs"),
-        metavar="DIR",
-        help="where runs are looked for (runs)",
-    )
+    add_output(parser, "where runs are looked for (runs)")
     add_json(parser)
     arguments = parser.parse_args(argv)
     from taxiway.report.runs import find_run

@@ -6,7 +6,7 @@ import signal
 from argparse import Namespace
 from pathlib import Path
 
-from taxiway.cli.args import add_json, add_recipe, add_store, command
+from taxiway.cli.args import add_json, add_output, add_recipe, add_store, command
 
 EXAMPLES = """  taxiway run digits_int8
   taxiway run digits_int8 optimize.quantize_static.calibration.samples=128
@@ -22,13 +22,7 @@ def main(argv: list[str]) -> int:
     add_recipe(parser)
     add_store(parser)
     add_json(parser)
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("runs"),
-        metavar="DIR",
-        help="where NAME/TIME/ is made (runs)",
-    )
+    add_output(parser, "where NAME/TIME/ is made (runs)")
     parser.add_argument(
         "-m", "--multirun", action="store_true", help="sweep over comma-separated overrides"
     )

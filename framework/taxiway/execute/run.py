@@ -212,7 +212,7 @@ class _Run:
             artifact=self.folder.keep_artifact(
                 artifact.files / model["path"], self.plan.recipe.name, status
             ),
-            artifact_digest=artifact.outputs.get(model["path"]),
+            artifact_digest=artifact.digest(model["path"]),
             bundle=self.folder.keep_bundle(self.entries.get("deploy")),
             overrides=self.plan.recipe.overrides,
         )

@@ -42,6 +42,14 @@ class Entry:
         outputs: dict[str, str] = self.record["outputs"]
         return outputs
 
+    def digest(self, path: str) -> str:
+        """Of one output: a file, or a folder such as a SavedModel, as `digest_path` gives it."""
+        if path in self.outputs:
+            return self.outputs[path]
+        start = f"{path}/"
+        found = {n[len(start) :]: d for n, d in self.outputs.items() if n.startswith(start)}
+        return digest_json(found)
+
 
 class Store:
     """Results by step key, below one root folder. Safe for several processes at once."""

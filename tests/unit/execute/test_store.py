@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from taxiway.errors import SafetyError, StepError
-from taxiway.execute.digest import digest_json
+from taxiway.execute.digest import digest_json, digest_path
 from taxiway.execute.store import Entry, Store, default_root
 
 KEY = "a" * 64
@@ -210,3 +210,15 @@ def test_the_digest_of_a_record_is_that_of_its_other_entries(store: Store) -> No
     publish(store)
     record = json.loads((store.folder(KEY) / "record.json").read_bytes())
     assert record.pop("digest") == digest_json(record)
+
+
+def test_the_digest_of_one_output(tmp_path: Path) -> None:
+    """A SavedModel is a folder; another folder with a longer name does not count."""
+    store = Store(tmp_path / "store")
+    with store.workdir(KEY) as workdir:
+        for name in ("model/a.pb", "model/variables/b", "model2/c", "model.onnx"):
+            (workdir / name).parent.mkdir(parents=True, exist_ok=True)
+            (workdir / name).write_text(name)
+        entry = store.publish(KEY, workdir, {})
+    for name in ("model", "model.onnx"):
+        assert entry.digest(name) == digest_path(entry.files / name)
