@@ -6,6 +6,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Not in the lock file: its builds, and their hashes, differ by machine.
+TORCH := torch==2.13.0
 
 .PHONY: help env demo test test-fast lint types layers schema docs docs-check picture check bench faults attacks package lock clean
 
@@ -17,6 +19,7 @@ $(READY): requirements/dev.lock pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)
 	@echo "installing the locked environment into $(VENV) (a few minutes the first time)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q framework
 	touch $@
