@@ -20,6 +20,7 @@ from taxiway.compose.assets import asset
 from taxiway.compose.recipe_config import RecipeConfig
 from taxiway.compose.schema import plugin_schema
 from taxiway.plugins import SECTIONS, Plugin, Registry
+from taxiway.plugins.registry import GROUPS
 
 FOLDER = Path(__file__).parent / "reference"
 HEAD = "<!-- Written by docs/generate.py from the plugins' options; `make docs` renews it. -->\n"
@@ -59,7 +60,7 @@ EXAMPLES = {
 
 def pages() -> dict[str, str]:
     """File name -> text."""
-    entries = [entry for section in SECTIONS for entry in entry_points(group=f"taxiway.{section}")]
+    entries = [entry for section in GROUPS for entry in entry_points(group=f"taxiway.{section}")]
     registry = Registry(entry for entry in entries if entry.value.startswith("taxiway."))
     return {
         "recipe.md": _recipe(),
@@ -67,6 +68,7 @@ def pages() -> dict[str, str]:
             f"{section}.md": _page(section, registry.section(section).values())
             for section in SECTIONS
         },
+        "converters.md": _converters(registry),
     }
 
 
@@ -83,6 +85,21 @@ def _recipe() -> str:
             "",
         ]
     )
+
+
+def _converters(registry: Registry) -> str:
+    lines = [
+        f"{HEAD}# Converters\n",
+        "The ways from one format to another. A recipe names its target under `convert`; the plan "
+        "takes the path with the lowest cost, and the next one where that fails or its result does "
+        "not prove equal.\n",
+        "| converter | from | to | cost | how |\n|---|---|---|---|---|",
+    ]
+    for name, plugin in registry.section("converter").items():
+        step, about = plugin.step, str(inspect.getdoc(plugin.step)).splitlines()[0]
+        source = ", ".join(sorted(plugin.accepts))
+        lines.append(f"| `{name}` | {source} | {step.produces} | {step.cost:g} | {about} |")
+    return "\n".join([*lines, ""])
 
 
 def _page(section: str, plugins: Any) -> str:

@@ -12,15 +12,17 @@ import pytest
 
 from taxiway.model import Model
 from taxiway.model.inspect import describe
-from taxiway.plugins import SECTIONS, Context, Dataset, registry
+from taxiway.plugins import Context, Dataset, registry
+from taxiway.plugins.registry import GROUPS
 from taxiway.testing import (
-    ConvertContract,
+    ConverterContract,
     DataSourceContract,
     DeployContract,
     EvaluateContract,
     PassContract,
     PluginContract,
     SourceContract,
+    TargetContract,
 )
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -38,7 +40,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Model]:
     models = {"keras": describe(folder / "keras" / "digits.keras", "keras")}
     for name, before in (("saved_model", "keras"), ("tflite", "keras"), ("onnx", "saved_model")):
         (folder / name).mkdir()
-        plugin = registry().get("convert", name)
+        plugin = registry().get("converter", f"{before}_to_{name}")
         context = Context(workdir=folder / name)
         step = plugin.implementation(before)
         models[name] = step.run(models[before], plugin.step.Config(), context)
@@ -106,29 +108,52 @@ class TestSavedModel(_Source):
     name = "saved_model"
 
 
-@pytest.mark.slow
-class TestToTFLite(_OfDigits, ConvertContract):
+class TestOnnxTarget(TargetContract):
+    name = "onnx"
+    options = [{"opset": 15}]
+    refused = [{"opset": 3}]
+
+
+class TestTFLiteTarget(TargetContract):
     name = "tflite"
+    options = [{"batch": 1}]
+    refused = [{"batch": 0}]
+
+
+class TestSavedModelTarget(TargetContract):
+    name = "saved_model"
+
+
+@pytest.mark.slow
+class TestToTFLite(_OfDigits, ConverterContract):
+    name = "keras_to_tflite"
     format = "keras"
     options = [{}, {"batch": 1}]
     refused = [{"batch": 0}]
 
 
 @pytest.mark.slow
-class TestToOnnx(_OfDigits, ConvertContract):
-    name = "onnx"
+class TestToTFLiteFromSavedModel(TestToTFLite):
+    name = "saved_model_to_tflite"
+    format = "saved_model"
+
+
+@pytest.mark.slow
+class TestToOnnx(_OfDigits, ConverterContract):
+    name = "saved_model_to_onnx"
     format = "saved_model"
     refused = [{"opset": 3}]
 
 
 @pytest.mark.slow
 class TestToOnnxFromTFLite(TestToOnnx):
+    name = "tflite_to_onnx"
     format = "tflite"
 
 
 @pytest.mark.slow
-class TestToSavedModel(_OfDigits, ConvertContract):
-    name = "saved_model"
+class TestToSavedModel(_OfDigits, ConverterContract):
+    name = "keras_to_saved_model"
     format = "keras"
 
 
@@ -203,7 +228,7 @@ def test_every_plugin_is_held_to_the_contract() -> None:
     }
     own = {
         (section, name)
-        for section in SECTIONS
+        for section in GROUPS
         for name, plugin in registry().section(section).items()
         if plugin.builtin
     }

@@ -81,10 +81,10 @@ def _place(output: Path | None, name: str, inputs: list[Path]) -> Path:
 
 def _target(source: Format, wanted: str | None) -> Format:
     """The wanted format, or the usual one. Raises UsageError where no converter leads there."""
-    from taxiway.execute.route import hops
+    from taxiway.execute.route import paths
     from taxiway.plugins import registry
 
     target = wanted or ("onnx" if source == "onnx" else "tflite")
-    if hops(registry(), source, target) is None:
+    if source != target and not paths(registry(), source, target):
         raise UsageError(f"no converter leads from {source} to {target}", f"--to {source}")
     return target

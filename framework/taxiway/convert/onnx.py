@@ -1,12 +1,12 @@
-"""Conversion to ONNX with tf2onnx."""
+"""The target ONNX."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from msgspec import Meta
 
-from taxiway.plugins import Config, Convert
+from taxiway.plugins import Config, Target
 
 
 class OnnxConfig(Config, frozen=True):
@@ -18,7 +18,7 @@ class OnnxConfig(Config, frozen=True):
     ] = 18
 
 
-class ToOnnx(Convert):
+class ToOnnx(Target):
     """Writes a .onnx file, checked by onnx.checker and loaded once in ONNX Runtime.
 
     A Keras model comes here through a SavedModel.
@@ -26,8 +26,3 @@ class ToOnnx(Convert):
 
     Config = OnnxConfig
     produces = "onnx"
-    libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "tf2onnx", "onnx")
-    implementations = {
-        "saved_model": "taxiway.convert.onnx_from_saved_model:SavedModelToOnnx",
-        "tflite": "taxiway.convert.onnx_from_tflite:TFLiteToOnnx",
-    }

@@ -1,32 +1,16 @@
-"""Keras -> SavedModel: one inference signature, `serving_default`, with the model's own names."""
+"""The target SavedModel."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from taxiway.model import Model
-from taxiway.plugins import Config, Context, Convert
+from taxiway.plugins import Config, Target
 
 
 class SavedModelConfig(Config, frozen=True):
     """Conversion to a TensorFlow SavedModel takes no options."""
 
 
-class ToSavedModel(Convert):
-    """Writes the inference function of a Keras model (Keras 3 or tf_keras) as a SavedModel.
-
-    The same model gives the same bytes: see `taxiway.convert.keras_export`.
-    """
+class ToSavedModel(Target):
+    """Writes the inference function as a SavedModel with one signature, `serving_default`."""
 
     Config = SavedModelConfig
-    accepts = frozenset({"keras"})
     produces = "saved_model"
-    libraries = ("tensorflow", "keras", "tf-keras")
-
-    def run(self, model: Model, options: Any, context: Context) -> Model:
-        from taxiway.convert.keras_export import export
-        from taxiway.convert.result import converted
-
-        path = context.workdir / "saved_model"
-        export(model, path)
-        return converted(model, path, "saved_model")

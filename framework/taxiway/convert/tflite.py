@@ -1,12 +1,12 @@
-"""Conversion to TFLite with the TensorFlow Lite converter."""
+"""The target TFLite."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from msgspec import Meta
 
-from taxiway.plugins import Config, Convert
+from taxiway.plugins import Config, Target
 
 
 class TFLiteConfig(Config, frozen=True):
@@ -28,13 +28,8 @@ class TFLiteConfig(Config, frozen=True):
     ] = None
 
 
-class ToTFLite(Convert):
+class ToTFLite(Target):
     """Writes a .tflite file; the signature's input and output names are kept."""
 
     Config = TFLiteConfig
     produces = "tflite"
-    libraries: ClassVar[tuple[str, ...]] = ("tensorflow",)
-    implementations = {
-        "keras": "taxiway.convert.tflite_from_keras:KerasToTFLite",
-        "saved_model": "taxiway.convert.tflite_from_saved_model:SavedModelToTFLite",
-    }

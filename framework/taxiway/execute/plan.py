@@ -56,10 +56,15 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of one recipe, in the order they run."""
+    """The steps of one recipe, in the order they run.
+
+    routes: the ways to convert, as formats, the best first. route: the one that the steps take.
+    """
 
     recipe: Recipe
     steps: tuple[PlannedStep, ...]
+    routes: tuple[tuple[Format, ...], ...] = ()
+    route: int = 0
 
     def step(self, section: str) -> PlannedStep | None:
         """The last step of a section."""

@@ -15,19 +15,20 @@ from taxiway.compose.redact import redact_options, redact_problems
 from taxiway.errors import PluginError, Problem, RecipeError, TaxiwayError
 from taxiway.execute.keys import key_of, parts_of
 from taxiway.execute.plan import BASELINE, Plan, PlannedStep
-from taxiway.execute.route import NoRoute, as_problem, route
+from taxiway.execute.route import Leg, NoRoute, as_problem, routes
 from taxiway.model import Format
 from taxiway.plugins import Config, Dataset, Plugin, Selection, Step, registry
 
 
-def make_plan(recipe: Recipe) -> Plan:
+def make_plan(recipe: Recipe, route: int = 0) -> Plan:
     """Order the steps by their formats and compute their keys.
 
+    route: which of the ways to convert is taken; 0 is the best.
     Raises RecipeError, at the line, for an order that no format satisfies, a step without data, or
     options that its implementation cannot honour.
     """
     try:
-        return _Planner(recipe).plan()
+        return _Planner(recipe, route).plan()
     except RecipeError as error:
         raise redact_problems(error, recipe.secrets) from None
 
@@ -35,6 +36,8 @@ def make_plan(recipe: Recipe) -> Plan:
 @dataclass
 class _Planner:
     recipe: Recipe
+    route: int = 0
+    routes: tuple[tuple[Format, ...], ...] = ()
     steps: list[PlannedStep] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -61,7 +64,7 @@ class _Planner:
                     self._wrong_format(section, plugin, format)
         if self.problems:
             raise RecipeError(self.problems)
-        return Plan(self.recipe, tuple(self.steps))
+        return Plan(self.recipe, tuple(self.steps), self.routes, self.route)
 
     def _baseline(self, plugin: Plugin, start: Format) -> None:
         """The source is measured by itself, so that another pass or gate does not measure it again."""
@@ -82,16 +85,18 @@ class _Planner:
         convert = self.recipe.section("convert")
         target = self._plugin(("convert",)).step.produces if convert else None
         try:
-            legs = route(registry(), start, target, passes)
+            ways = routes(registry(), start, target, passes)
         except NoRoute as error:
             path, message, hint = as_problem(error)
             raise RecipeError([self.recipe.locator.problem(path, message, hint)]) from error
+        self.routes = tuple(_formats(legs) for legs in ways)
+        legs = ways[self.route]
         format = start
         for leg in legs:
             gives = leg.plugin.step.produces or leg.format
             uses = {"model": self.steps[-1].name}
             if leg.name is None:
-                name, path = f"convert.{leg.plugin.name}", ()
+                name, path = f"convert.{gives}", ()
             elif leg.name == "convert":
                 name, path = "convert", ("convert",)
             else:
@@ -192,6 +197,12 @@ class _Planner:
         card = {"name": common.name, "description": common.description, "steps": steps}
         plain: dict[str, Any] = redact_options(msgspec.to_builtins(card), self.recipe.secrets)
         return plain
+
+
+def _formats(legs: list[Leg]) -> tuple[Format, ...]:
+    """The formats on the way of the conversion, the first and the last included."""
+    hops = [leg for leg in legs if leg.plugin.section == "converter"]
+    return (*(leg.format for leg in hops), *(leg.plugin.step.produces or "" for leg in hops[-1:]))
 
 
 def _label(selection: Selection) -> str:

@@ -1,13 +1,18 @@
-"""Where the conversion goes among the passes, and through which formats: a search over declared formats."""
+"""Where the conversion goes among the passes, and by which converters: a search over declared formats."""
 
 from __future__ import annotations
 
-from collections import deque
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from taxiway.model import Format
 from taxiway.plugins import Plugin, Registry
+
+MAX_HOPS = 4
+MAX_PATHS = 4
+"""More ways than that to one target have not been seen to help."""
 
 
 @dataclass(frozen=True)
@@ -28,37 +33,49 @@ class NoRoute(Exception):
     hint: str
 
 
-def hops(registry: Registry, start: Format, target: Format) -> list[Plugin] | None:
-    """The shortest chain of converters from `start` to `target`; None where there is none."""
-    queue: deque[tuple[Format, list[Plugin]]] = deque([(start, [])])
-    seen = {start}
-    while queue:
-        format, path = queue.popleft()
+def paths(registry: Registry, start: Format, target: Format) -> list[list[Plugin]]:
+    """The chains of converters from `start` to `target`, the cheapest first; none passes a format twice.
+
+    Where both are one format, the only chain is the converter that writes it anew, if there is one.
+    """
+    converters = list(registry.usable("converter").values())
+    if start == target:
+        return [[c] for c in converters if start in c.accepts and c.step.produces == target][:1]
+    order = count()
+    queue: list[tuple[float, int, int, Format, list[Plugin]]] = [(0.0, 0, next(order), start, [])]
+    found: list[list[Plugin]] = []
+    while queue and len(found) < MAX_PATHS:
+        cost, hops, _, format, path = heapq.heappop(queue)
         if format == target:
-            return path
-        for plugin in registry.usable("convert").values():
+            found.append(path)
+            continue
+        if hops == MAX_HOPS:
+            continue
+        seen = {start, *(plugin.step.produces for plugin in path)}
+        for plugin in converters:
             produced = plugin.step.produces
             if produced and format in plugin.accepts and produced not in seen:
-                seen.add(produced)
-                queue.append((produced, [*path, plugin]))
-    return None
+                more = cost + getattr(plugin.step, "cost", 1.0)
+                heapq.heappush(queue, (more, hops + 1, next(order), produced, [*path, plugin]))
+    return found
 
 
-def route(
+def routes(
     registry: Registry,
     start: Format,
     target: Format | None,
     passes: Mapping[str, Plugin],
-) -> list[Leg]:
-    """Passes in the recipe's order, with the conversion at the first place where every format fits.
+) -> list[list[Leg]]:
+    """Passes in the recipe's order, with the conversion at the first place where every format fits:
+    one list of legs for each way to convert, the best first.
 
     Raises NoRoute that names the pass which no order satisfies.
     """
     names = list(passes)
-    if target is None or target == start:
-        return _legs(start, names, passes)
-    chain = hops(registry, start, target)
-    if chain is None:
+    chains = paths(registry, start, target) if target else []
+    if target is None or (target == start and not chains):
+        return [_legs(start, names, passes)]
+    if not chains:
         raise NoRoute(None, f"no converter leads from {start} to {target}", _converters(registry))
     for position in range(len(names) + 1):
         before, after = names[:position], names[position:]
@@ -66,9 +83,12 @@ def route(
             target in passes[n].accepts for n in after
         ):
             return [
-                *_legs(start, before, passes),
-                *_hops(start, chain),
-                *_legs(target, after, passes),
+                [
+                    *_legs(start, before, passes),
+                    *_hops(start, chain),
+                    *_legs(target, after, passes),
+                ]
+                for chain in chains
             ]
     raise _conflict(start, target, names, passes)
 
@@ -122,8 +142,8 @@ def _conflict(
 
 def _converters(registry: Registry) -> str:
     edges = [
-        f"{source} -> {name}"
-        for name, plugin in registry.usable("convert").items()
+        f"{source} -> {plugin.step.produces}"
+        for plugin in registry.usable("converter").values()
         for source in sorted(plugin.accepts)
     ]
     return f"converters: {', '.join(edges)}"

@@ -5,7 +5,7 @@ from taxiway.plugins.dataset import CALIBRATION, TEST, Batch, Dataset, Selection
 from taxiway.plugins.registry import SECTIONS, Plugin, Registry, registry
 from taxiway.plugins.step import (
     Context,
-    Convert,
+    Converter,
     DataSource,
     Deploy,
     Evaluate,
@@ -13,6 +13,7 @@ from taxiway.plugins.step import (
     Pass,
     Source,
     Step,
+    Target,
 )
 
 __all__ = [
@@ -23,7 +24,7 @@ __all__ = [
     "ByteSize",
     "Config",
     "Context",
-    "Convert",
+    "Converter",
     "DataSource",
     "Dataset",
     "Deploy",
@@ -37,5 +38,6 @@ __all__ = [
     "Selection",
     "Source",
     "Step",
+    "Target",
     "registry",
 ]

@@ -22,6 +22,9 @@ from taxiway.plugins.config import Config
 from taxiway.plugins.step import Step
 
 SECTIONS = ("source", "data", "convert", "optimize", "evaluate", "deploy")
+"""What a recipe may have, in the order of the steps."""
+GROUPS = (*SECTIONS, "converter")
+"""Entry-point groups, `taxiway.` before each: converters are chosen by the planner."""
 EXTRAS = {
     "tensorflow": "tensorflow",
     "keras": "tensorflow",
@@ -118,7 +121,7 @@ class Registry:
     def __init__(self, entries: Iterable[EntryPoint] | None = None) -> None:
         self._plugins: dict[tuple[str, str], Plugin] = {}
         if entries is None:
-            entries = [e for s in SECTIONS for e in installed().select(group=f"taxiway.{s}")]
+            entries = [e for s in GROUPS for e in installed().select(group=f"taxiway.{s}")]
         for entry in entries:
             section = entry.group.removeprefix("taxiway.")
             plugin = Plugin(section, entry.name, entry)

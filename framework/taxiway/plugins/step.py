@@ -109,10 +109,26 @@ class DataSource(Step):
         raise NotImplementedError
 
 
-class Convert(Step):
-    """Brings a model from one format to another."""
+class Target(Step):
+    """A format that a recipe converts to, and the options of that. Converters lead there.
+
+    produces: the format.
+    """
 
     section = "convert"
+
+
+class Converter(Step):
+    """One way from one format to another: an edge of the graph in which the planner finds paths.
+
+    accepts: one format. Config: that of the target it leads to; a hop in the middle of a path gets
+    the defaults.
+    cost: how much is lost or risked on this way, compared with others; the cheapest path is tried
+    first, the next one where it fails or its result does not prove equal.
+    """
+
+    section = "converter"
+    cost: ClassVar[float] = 1.0
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
         raise NotImplementedError

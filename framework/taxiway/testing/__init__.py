@@ -26,16 +26,22 @@ pytest.register_assert_rewrite(
 
 from taxiway.testing.contract import PluginContract  # noqa: E402
 from taxiway.testing.datasets import DataSourceContract, WatchedDataset  # noqa: E402
-from taxiway.testing.models import ConvertContract, PassContract, SourceContract  # noqa: E402
+from taxiway.testing.models import (  # noqa: E402
+    ConverterContract,
+    PassContract,
+    SourceContract,
+    TargetContract,
+)
 from taxiway.testing.results import DeployContract, EvaluateContract  # noqa: E402
 
 __all__ = [
-    "ConvertContract",
+    "ConverterContract",
     "DataSourceContract",
     "DeployContract",
     "EvaluateContract",
     "PassContract",
     "PluginContract",
     "SourceContract",
+    "TargetContract",
     "WatchedDataset",
 ]

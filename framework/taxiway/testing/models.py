@@ -12,7 +12,7 @@ from taxiway.errors import TaxiwayError
 from taxiway.execute.digest import digest_tree
 from taxiway.model import Format, Model, Signature
 from taxiway.model.inspect import describe
-from taxiway.plugins import Dataset, Plugin
+from taxiway.plugins import Dataset, Plugin, registry
 from taxiway.testing.contract import PluginContract, context_in, digests, step_of
 from taxiway.testing.datasets import WatchedDataset
 
@@ -77,10 +77,20 @@ class _FromModel(PluginContract):
         return found
 
 
-class ConvertContract(_FromModel):
-    """Define a `model` fixture, and `data` where the step reads samples."""
+class TargetContract(PluginContract):
+    """A target has options and no `run`: its converters have."""
 
     section = "convert"
+
+    def test_a_converter_leads_there(self, plugin: Plugin) -> None:
+        ends = {other.step.produces for other in registry().section("converter").values()}
+        assert plugin.step.produces in ends
+
+
+class ConverterContract(_FromModel):
+    """Define a `model` fixture, and `data` where the step reads samples."""
+
+    section = "converter"
 
     def test_run(self, model: Model, result: Model) -> None:
         """As many inputs and outputs as before."""

@@ -66,7 +66,7 @@ def build() -> Iterator[tuple[str, Any]]:
 
 
 def convert(model: Model, to: str, **options: Any) -> Model:
-    plugin = registry().get("convert", to)
+    plugin = registry().get("converter", f"{model.format}_to_{to}")
     step = plugin.implementation(model.format)
     config = msgspec.convert(options, plugin.step.Config)
     step.check(config)

@@ -166,11 +166,11 @@ MUTATIONS: dict[str, tuple[Callable[[Project], Any], Any]] = {
         {"tflite": NONE, "onnx": QUANTIZE},
     ),
     "revision of the conversion from keras": (
-        lambda p: p.revise("convert", "tflite", "keras"),
+        lambda p: p.revise("converter", "keras_to_tflite", "keras"),
         {"tflite": CONVERT, "onnx": NONE},
     ),
     "revision of a hop": (
-        lambda p: p.revise("convert", "saved_model", "keras"),
+        lambda p: p.revise("converter", "keras_to_saved_model", "keras"),
         {"tflite": NONE, "onnx": CONVERT | HOP["onnx"]},
     ),
     "revision of the evaluation": (

@@ -6,8 +6,8 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from taxiway.execute.route import NoRoute, hops, route
-from taxiway.plugins import Config, Convert, Pass, Plugin, Registry
+from taxiway.execute.route import NoRoute, paths, routes
+from taxiway.plugins import Config, Converter, Pass, Plugin, Registry
 
 
 def a_pass(name: str, *accepts: str) -> Plugin:
@@ -17,7 +17,7 @@ def a_pass(name: str, *accepts: str) -> Plugin:
 
 def a_converter(name: str, produces: str, *accepts: str) -> Plugin:
     fields = {"Config": Config, "accepts": frozenset(accepts), "produces": produces}
-    return fake("convert", name, type(name, (Convert,), fields))
+    return fake("converter", name, type(name, (Converter,), fields))
 
 
 def fake(section: str, name: str, step: type) -> Plugin:
@@ -76,7 +76,7 @@ PASSES = {
 )
 def test_the_conversion_goes_to_the_first_place_that_fits(start, target, names, legs) -> None:
     """`name:format` is a leg and what it takes; `-name` a hop that the recipe did not name."""
-    found = route(REGISTRY, start, target, {name: PASSES[name] for name in names.split()})
+    (found, *_) = routes(REGISTRY, start, target, {name: PASSES[name] for name in names.split()})
     assert [f"{leg.name or '-' + leg.plugin.name}:{leg.format}" for leg in found] == legs.split()
 
 
@@ -128,18 +128,31 @@ def test_the_conversion_goes_to_the_first_place_that_fits(start, target, names, 
 )
 def test_what_fits_nowhere_is_named(start, target, names, at, message, hint) -> None:
     with pytest.raises(NoRoute) as caught:
-        route(REGISTRY, start, target, {name: PASSES[name] for name in names.split()})
+        routes(REGISTRY, start, target, {name: PASSES[name] for name in names.split()})
     assert caught.value.name == at
     assert caught.value.message == message
     assert hint in caught.value.hint
 
 
-def test_the_shortest_chain_is_taken() -> None:
+def test_the_cheapest_chain_comes_first_and_the_others_follow() -> None:
     direct = a_converter("direct", "onnx", "keras")
-    chain = hops(Fakes(*REGISTRY.section("convert").values(), direct), "keras", "onnx")
-    assert chain == [direct]
+    back = a_converter("back", "onnx", "tflite")
+    back.step.cost = 3.0
+    chains = paths(Fakes(*REGISTRY.section("converter").values(), direct, back), "keras", "onnx")
+    assert [[plugin.name for plugin in chain] for chain in chains] == [
+        ["direct"],
+        ["saved_model", "onnx"],
+        ["tflite", "back"],
+        ["saved_model", "tflite", "back"],
+    ]
+
+
+def test_a_format_that_is_there_already_is_written_anew_where_a_converter_does_that() -> None:
+    again = a_converter("again", "onnx", "onnx")
+    assert paths(Fakes(again), "onnx", "onnx") == [[again]]
+    assert paths(Fakes(), "onnx", "onnx") == []
 
 
 def test_converters_in_a_circle_end() -> None:
     circle = Fakes(a_converter("b", "b", "a"), a_converter("a", "a", "b"))
-    assert hops(circle, "a", "c") is None
+    assert paths(circle, "a", "c") == []

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from taxiway.convert.onnx import ToOnnx
+from taxiway.convert.onnx import OnnxConfig
 from taxiway.convert.onnx_names import subgraphs
 from taxiway.errors import StepError
 from taxiway.model import Model, Signature
-from taxiway.plugins import Context
+from taxiway.plugins import Context, Converter
 
 
-class TFLiteToOnnx(ToOnnx):
+class TFLiteToOnnx(Converter):
+    """tf2onnx on a TFLite file; quantized tensors become float32 at the ends."""
+
+    Config = OnnxConfig
+    accepts = frozenset({"tflite"})
+    produces = "onnx"
     libraries = ("tensorflow", "tf2onnx", "onnx", "ai-edge-litert")
+    cost = 3.0
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
         import tf2onnx

@@ -6,12 +6,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from taxiway.convert.tflite import ToTFLite
+from taxiway.convert.tflite import TFLiteConfig
 from taxiway.model import Model
-from taxiway.plugins import Context
+from taxiway.plugins import Context, Converter
 
 
-class SavedModelToTFLite(ToTFLite):
+class SavedModelToTFLite(Converter):
+    """The TensorFlow Lite converter on the serving function."""
+
+    Config = TFLiteConfig
+    accepts = frozenset({"saved_model"})
+    produces = "tflite"
+    libraries = ("tensorflow",)
+
     def run(self, model: Model, options: Any, context: Context) -> Model:
         from taxiway.convert.tflite_converter import write_tflite
         from taxiway.model.load_saved_model import load_saved_model

@@ -6,12 +6,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from taxiway.convert.tflite import ToTFLite
+from taxiway.convert.tflite import TFLiteConfig
 from taxiway.model import Model
-from taxiway.plugins import Context
+from taxiway.plugins import Context, Converter
 
 
-class KerasToTFLite(ToTFLite):
+class KerasToTFLite(Converter):
+    """The TensorFlow Lite converter on the exported inference function."""
+
+    Config = TFLiteConfig
+    accepts = frozenset({"keras"})
+    produces = "tflite"
     libraries = ("tensorflow", "keras", "tf-keras")
 
     def run(self, model: Model, options: Any, context: Context) -> Model:

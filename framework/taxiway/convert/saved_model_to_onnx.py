@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from taxiway.convert.onnx import ToOnnx
+from taxiway.convert.onnx import OnnxConfig
 from taxiway.errors import StepError
 from taxiway.model import Model
-from taxiway.plugins import Context
+from taxiway.plugins import Context, Converter
 
 
-class SavedModelToOnnx(ToOnnx):
+class SavedModelToOnnx(Converter):
+    """tf2onnx on the frozen serving function."""
+
+    Config = OnnxConfig
+    accepts = frozenset({"saved_model"})
+    produces = "onnx"
+    libraries = ("tensorflow", "tf2onnx", "onnx")
+
     def run(self, model: Model, options: Any, context: Context) -> Model:
         import tf2onnx
         from tf2onnx import tf_loader
