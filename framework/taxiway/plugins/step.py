@@ -36,6 +36,7 @@ class Context:
     """What a step gets besides its model and its options.
 
     workdir: an empty folder; what the step writes there is its result.
+    reference: for `parity`, the model that went into the step which is judged.
     baseline: for `evaluate`, what the same evaluation measured on the source.
     data: the recipe's dataset; a step reads only what its `reads` declared.
     figures: what `evaluate` measured and what the gates said, for `deploy`.
@@ -45,6 +46,7 @@ class Context:
 
     workdir: Path
     seed: int = 0
+    reference: Model | None = None
     baseline: Measurement | None = None
     data: Dataset | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
@@ -63,7 +65,8 @@ class Step:
     implementations: input format -> `module:Class`, for a plugin that works on several formats.
     not_in_key: options that do not change the result, such as gates or output names.
     seeded: the result depends on `context.seed`, which then enters the cache key.
-    needs: which earlier results the step gets, and depends on: `model`, `baseline`, `evaluation`.
+    needs: which earlier results the step gets, and depends on: `model`,
+    `reference`, `baseline`, `evaluation`.
     """
 
     section: ClassVar[str]
@@ -140,6 +143,24 @@ class Pass(Step):
     section = "optimize"
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
+        raise NotImplementedError
+
+
+class Parity(Step):
+    """Proves that a step's result is the model that went into the step, on the same samples.
+
+    It gets the result as its model and the step's input as `context.reference`. The figures are
+    JSON and hold `equal` (the verdict) and `reason` (one sentence for people); files, such as a
+    reproducer, go to the work folder. A result that is not equal is no error of this step: the
+    caller decides. `options.split` names the split that is read; the planner fills in the recipe's
+    where it is null. `options.allow_random` lets a recipe without data go on.
+    """
+
+    section = "parity"
+    runs_model = True
+    needs = frozenset({"model", "reference"})
+
+    def run(self, model: Model, options: Any, context: Context) -> dict[str, Any]:
         raise NotImplementedError
 
 
