@@ -34,7 +34,9 @@ class PlainProgress:
                 state = "cached" if event.cached else f"done in {show_seconds(event.seconds)}"
                 self._console.print(f"  {event.step}: {state}")
             case events.StepFailed():
-                self._console.print(f"  {event.step}: failed")
+                self._console.print(f"  {event.step}: failed: {event.message}", markup=False)
+            case events.WayChanged():
+                self._console.print(f"  trying another way: {' → '.join(event.formats)}")
 
 
 class LiveProgress:
@@ -64,6 +66,8 @@ class LiveProgress:
             case events.StepFailed():
                 self._failed.add(event.step)
                 self._running = None
+            case events.WayChanged():
+                self._steps, self._failed = event.steps, set()
 
     def __rich__(self) -> RenderableType:
         table = Table(box=None, pad_edge=False, show_header=False)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from taxiway.execute.result import RunResult, StepResult
 from taxiway.plugins.quantity import show_bytes, show_seconds
+from taxiway.report.proof import conversion
 
 METRICS = {
     "accuracy": "accuracy",
@@ -107,6 +108,9 @@ def verdicts_table(verdicts: Iterable[dict[str, Any]]) -> Table:
 def summary(result: RunResult) -> RenderableType:
     """Everything about a run, for a terminal of 80 columns."""
     parts: list[RenderableType] = [steps_table(result.steps)]
+    proofs = list(conversion(result))
+    if proofs:
+        parts += ["", *proofs]
     if result.metrics:
         parts += [
             "",
