@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     )
     store = Store(arguments.store or default_root())
     settled = settle(recipe.composed, store)
-    found = forecast(settled.plan, store)
+    found = forecast(settled.plan, store, settled.blocked[:1])
     if arguments.json:
         print(json.dumps([_plain(item) for item in found], indent=2))
     else:
@@ -62,6 +62,7 @@ def _plain(item: Forecast) -> dict[str, object]:
 def _show(found: list[Forecast]) -> None:
     from rich.text import Text
 
+    from taxiway.report.steps import label
     from taxiway.report.summary import console, table
 
     shown = table("step", "formats", "", "why")
@@ -76,7 +77,7 @@ def _show(found: list[Forecast]) -> None:
             formats = step.gives
         else:
             formats = f"{step.takes} → {step.gives}"
-        shown.add_row(step.name, formats, Text(item.state, styles[item.state]), item.why)
+        shown.add_row(label(step.name), formats, Text(item.state, styles[item.state]), item.why)
     console().print(shown)
 
 

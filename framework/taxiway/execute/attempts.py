@@ -12,6 +12,7 @@ from taxiway.compose.recipe import Recipe
 from taxiway.errors import StepError
 from taxiway.execute.plan import Plan, PlannedStep
 from taxiway.execute.planner import make_plan
+from taxiway.execute.preflight import preflight
 from taxiway.execute.result import Attempt
 from taxiway.execute.store import Store
 
@@ -62,25 +63,39 @@ def known_failure(plan: Plan, store: Store) -> Attempt | None:
 
 @dataclass(frozen=True)
 class Settled:
-    """The plan to run, and the better ways before it that are known to fail."""
+    """The plan to run, the better ways before it that are known to fail, and, where no way can work
+    because a target lacks what the model has, those that it lacks: then nothing should run."""
 
     plan: Plan
     failed: tuple[Attempt, ...]
+    blocked: tuple[Attempt, ...] = ()
 
 
 def settle(recipe: Recipe, store: Store, plan: Plan | None = None) -> Settled:
-    """The first way of which no failure is known, from `plan`'s own on; that of `plan` where all are
-    known to fail, so that they are tried again."""
-    first = plan or make_plan(recipe)
+    """The first way of which no failure is known, from `plan`'s own on.
+
+    Where all are known to fail, the first one that preflight lets through is tried again.
+    """
     failed: list[Attempt] = []
-    current = first
-    while attempt := known_failure(current, store):
+    impossible: list[Attempt] = []
+    possible: list[Plan] = []
+    current: Plan | None = plan or make_plan(recipe)
+    first = current
+    while current is not None:
+        lacking = preflight(current, store)
+        attempt = lacking or known_failure(current, store)
+        if attempt is None:
+            return Settled(current, tuple(failed))
         failed.append(attempt)
-        following = next_way(current)
-        if following is None:
-            return Settled(first, ())
-        current = following
-    return Settled(current, tuple(failed))
+        if lacking:
+            impossible.append(lacking)
+        else:
+            possible.append(current)
+        current = next_way(current)
+    assert first is not None
+    if possible:
+        return Settled(possible[0], ())
+    return Settled(first, (), tuple(impossible))
 
 
 def next_way(plan: Plan, make: Callable[[Recipe, int], Plan] = make_plan) -> Plan | None:
@@ -92,5 +107,16 @@ def all_failed(failed: Sequence[Attempt], last: StepError) -> StepError:
     """The error that names every way and where it ended; `last` itself where there was one way."""
     if len(failed) == 1:
         return last
-    lines = [f"  {' -> '.join(one.formats)}: at {one.step}: {one.reason}" for one in failed]
-    return StepError("every way to convert failed:\n" + "\n".join(lines), last.hint)
+    return StepError("every way to convert failed:\n" + _listed(failed), last.hint)
+
+
+def impossible(blocked: Sequence[Attempt]) -> StepError:
+    """The error for a model that no way to its target can take."""
+    return StepError(
+        "no way leads to the target; nothing was run:\n" + _listed(blocked),
+        "choose another target, such as convert=onnx, or change the operators in the model",
+    )
+
+
+def _listed(attempts: Sequence[Attempt]) -> str:
+    return "\n".join(f"  {' -> '.join(a.formats)}: at {a.step}: {a.reason}" for a in attempts)

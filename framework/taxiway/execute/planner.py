@@ -58,6 +58,8 @@ class _Planner:
                     self._baseline(plugin, start)
                 known = {step.name for step in self.steps}
                 uses = {role: name for role, name in uses.items() if name in known}
+                if section == "deploy":
+                    self._excluded(plugin)
                 if format in plugin.accepts:
                     self._add(section, (section,), plugin, format, None, uses)
                 else:
@@ -125,6 +127,16 @@ class _Planner:
                 self.problems.append(problem)
             return
         self._add(f"parity.{name}", ("parity",), plugin, format, None, uses, options)
+
+    def _excluded(self, plugin: Plugin) -> None:
+        """Options of the conversion that make what the deployment cannot run."""
+        convert = self.recipe.section("convert") or {}
+        for option, why in getattr(plugin.step, "excludes", {}).items():
+            if convert.get(option):
+                message = f"deploy '{plugin.name}' cannot run the result: {why}"
+                hint = f"convert.{option}=false, or deploy=null"
+                problem = self.recipe.locator.problem(("convert", option), message, hint)
+                self.problems.append(problem)
 
     def _wrong_format(self, section: str, plugin: Plugin, format: Format) -> None:
         fits = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,16 @@ from taxiway.errors import (
 )
 from taxiway.evaluate.gates import Verdict, judge
 from taxiway.execute import events
-from taxiway.execute.attempts import Failures, all_failed, converts, next_way, settle
+from taxiway.execute.attempts import (
+    Failures,
+    all_failed,
+    converts,
+    impossible,
+    next_way,
+    settle,
+)
 from taxiway.execute.figures import compared
-from taxiway.execute.folder import RunFolder
+from taxiway.execute.folder import WORKER_LOG, RunFolder
 from taxiway.execute.history import History
 from taxiway.execute.limits import StepLimits
 from taxiway.execute.lockfile import Lock, content
@@ -39,16 +46,17 @@ def run_plan(
     folder: RunFolder,
     observers: Sequence[events.Observer] = (),
     lock: Lock | None = None,
+    worker: Worker | None = None,
 ) -> RunResult:
     """Run every step that is not in the store yet, judge the gates, deploy, and write the report.
 
-    lock: what the run may not differ from.
+    lock: what the run may not differ from. worker: one that outlives this run; None: one of its own.
     Raises DriftError where it does, GateError (with `result`) where a gate failed, StepError where a step failed, and
     Interrupted on Ctrl-C; finished steps stay in the store in every case.
     """
     log = events.EventLog(folder.path / "events.jsonl", plan.recipe.redacted)
     try:
-        run = _Run(plan, store, folder, (log, *observers), lock)
+        run = _Run(plan, store, folder, (log, *observers), lock, worker)
         with _interruptible(run):
             return run.go()
     finally:
@@ -75,6 +83,7 @@ class _Run:
     folder: RunFolder
     observers: Sequence[events.Observer]
     lock: Lock | None
+    worker: Worker | None
     entries: dict[str, Entry] = field(default_factory=dict)
     results: dict[str, StepResult] = field(default_factory=dict)
     failed: list[Attempt] = field(default_factory=list)
@@ -87,11 +96,14 @@ class _Run:
             self.lock.check_plan(self.plan)
         else:
             settled = settle(recipe, self.store, self.plan)
+            if settled.blocked:
+                raise impossible(settled.blocked)
             self.plan, self.failed = settled.plan, list(settled.failed)
         names = [step.name for step in self.plan.steps]
         self._tell(events.RunStarted(name=recipe.name, folder=str(self.folder.path), steps=names))
         limits = StepLimits.of(recipe.common.limits)
-        with Worker(limits, self.folder.path / "worker.log") as worker:
+        own = Worker(limits, self.folder.path / WORKER_LOG)
+        with nullcontext(self.worker) if self.worker else own as worker:
             while not self._through(worker):
                 pass
         return self._finish()

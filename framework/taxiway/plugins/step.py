@@ -90,6 +90,13 @@ class Step:
         """What the step reads besides its input paths; the content enters the cache key."""
         return ()
 
+    def lacks(self, path: Path, options: Any) -> tuple[str, ...]:
+        """What the model at `path` has and this step cannot take, such as `Unique (2 nodes)`.
+
+        Asked by the plan: it reads the file's structure, imports no framework and runs nothing.
+        """
+        return ()
+
     def check(self, options: Any) -> None:
         """Raise ValueError where options cannot work with this implementation (a plan-time error)."""
 
@@ -186,7 +193,12 @@ class Evaluate(Step):
 
 
 class Deploy(Step):
-    """Writes and verifies a deployable folder in `context.workdir`."""
+    """Writes and verifies a deployable folder in `context.workdir`.
+
+    excludes: options of `convert` that make what this target cannot run -> why.
+    """
+
+    excludes: ClassVar[Mapping[str, str]] = {}
 
     section = "deploy"
     runs_model = True
