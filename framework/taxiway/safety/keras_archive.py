@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from taxiway.safety import hdf5, keras_config
+from taxiway.safety.zip_content import opened_member
 from taxiway.safety.zip_members import unsafe_members
 
 
@@ -35,7 +36,7 @@ def _weights(archive: zipfile.ZipFile, name: str) -> list[Any]:
     import h5py
 
     try:
-        with archive.open(name) as member, h5py.File(member, "r") as file:
+        with opened_member(archive, name) as member, h5py.File(member, "r") as file:
             return hdf5.findings(file)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         return [f"no readable HDF5 file: {error}"]
