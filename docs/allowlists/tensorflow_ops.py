@@ -92,9 +92,7 @@ ALSO_COMPUTE = re.compile(
     r"|(Dummy|Anonymous)SeedGenerator|DeleteSeedGenerator|AnonymousRandomSeedGenerator"
     r"|DeleteRandomSeedGenerator"
 )
-SAVER = re.compile(
-    r"(Save|Restore)(V2|Slices?)?|MergeV2Checkpoints|ShardedFile(name|spec)"
-)
+SAVER = re.compile(r"(Save|Restore)(V2|Slices?)?|MergeV2Checkpoints|ShardedFile(name|spec)")
 TABLE_FILE = re.compile(r"InitializeTableFromTextFile(V2)?")
 UNGROUPED = {
     r"_.*|IsResourceHandleRefCounting|IsTensorFloat32Enabled|MakeWeakResourceHandle|HostConst"

@@ -79,7 +79,10 @@ def _graph(meta: memoryview) -> Graph:
 
 
 def _node(data: memoryview) -> Node:
-    names, ops, inputs, attributes = [], [], [], []
+    names: list[str] = []
+    ops: list[str] = []
+    inputs: list[str] = []
+    attributes: list[tuple[str, memoryview]] = []
     for field in fields(data):
         if field.wire_type != BYTES:
             continue
