@@ -5,6 +5,7 @@ https://protobuf.dev/programming-guides/encoding/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -65,15 +66,19 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
     raise Malformed("a number of more than 10 bytes")
 
 
-def fields(message: Buffer) -> Iterator[Field]:
+def fields(message: Buffer, skip: re.Pattern[bytes] | None = None) -> Iterator[Field]:
     """The fields of one message in order, repeated ones each time; lazily.
 
-    Raises Malformed. Groups (deprecated wire types 3 and 4) count as malformed.
+    skip: whole fields that are passed over where they match. Raises Malformed. Groups (deprecated
+    wire types 3 and 4) count as malformed.
     """
     data = memoryview(message)
     at, end, empty = 0, len(data), data[:0]
     left = _left.get()
     while at < end:
+        if skip is not None and (run := skip.match(data, at)):
+            at = run.end()
+            continue
         if left is not None:
             left[0] -= 1
             if left[0] < 0:
