@@ -19,14 +19,14 @@ def suffix_of(path: Path) -> str:
         return SUFFIXES[file.read(len(HDF5_MAGIC)) == HDF5_MAGIC]
 
 
-def load_keras(path: Path) -> Any:
+def load_keras(path: Path, trust: str | None = None) -> Any:
     """The model of a `.keras` or `.h5` file, uncompiled.
 
     It is a `keras.Model`, or a `tf_keras.Model` for an HDF5 file of Keras 2 that Keras 3 cannot
-    read; `library_of` says which. Raises SafetyError before any loader runs, StepError where no
-    library loads it.
+    read; `library_of` says which. trust: SHA-256 of the file, whose stored code may then run. Raises
+    SafetyError before any loader runs, StepError where no library loads it.
     """
-    safety.check(path, "keras")
+    safety.check(path, "keras", trust)
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import keras
 
@@ -42,7 +42,7 @@ def load_keras(path: Path) -> Any:
             f"rename it to {path.stem}{expected}",
         )
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=trust is None)
     except Exception as error:
         if expected != ".h5":
             raise StepError(
@@ -52,7 +52,7 @@ def load_keras(path: Path) -> Any:
     import tf_keras
 
     try:
-        return tf_keras.models.load_model(path, compile=False, safe_mode=True)
+        return tf_keras.models.load_model(path, compile=False, safe_mode=trust is None)
     except Exception as error:
         raise StepError(
             f"neither Keras {keras.__version__} nor tf_keras {tf_keras.__version__} can load "

@@ -11,8 +11,11 @@ from taxiway.safety.zip_content import opened_member
 from taxiway.safety.zip_members import unsafe_members
 
 
-def findings(path: Path) -> list[str]:
-    """What is unsafe in the file, one line each. Keras is not imported, nothing is extracted."""
+def findings(path: Path, trusted: bool = False) -> list[str]:
+    """What is unsafe in the file, one line each. trusted: its own code may run.
+
+    Keras is not imported, nothing is extracted.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             found = unsafe_members(archive)
@@ -20,7 +23,7 @@ def findings(path: Path) -> list[str]:
                 return found
             for name in archive.namelist():
                 if name == "config.json":
-                    found += keras_config.findings(archive.read(name))
+                    found += keras_config.findings(archive.read(name), trusted)
                 elif name.endswith(".h5"):
                     found += [f"{name}: {reason}" for reason in _weights(archive, name)]
                 elif name.endswith((".npz", ".npy", ".pkl")):
