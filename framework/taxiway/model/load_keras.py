@@ -8,15 +8,14 @@ from typing import Any
 
 from taxiway import safety
 from taxiway.errors import StepError
-from taxiway.model.formats import HDF5_MAGIC
+from taxiway.safety.keras_file import is_hdf5
 
 SUFFIXES = {True: ".h5", False: ".keras"}
 
 
 def suffix_of(path: Path) -> str:
     """The file extension that Keras needs for this content: `.h5` for HDF5, else `.keras`."""
-    with path.open("rb") as file:
-        return SUFFIXES[file.read(len(HDF5_MAGIC)) == HDF5_MAGIC]
+    return SUFFIXES[is_hdf5(path)]
 
 
 def load_keras(path: Path, trust: str | None = None) -> Any:

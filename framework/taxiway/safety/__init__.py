@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from taxiway.errors import SafetyError
+from taxiway.safety.hints import default_hint
 
 _GATES = {
     "keras": "taxiway.safety.keras_file",
@@ -26,9 +27,5 @@ def check(path: Path, format: str, trust: str | None = None) -> None:
     if findings:
         raise SafetyError(
             f"{path.name} is refused:\n" + "\n".join(f"  - {finding}" for finding in findings),
-            getattr(gate, "hint", _hint)(path, findings),
+            gate.hint(path, findings) if hasattr(gate, "hint") else default_hint(findings),
         )
-
-
-def _hint(path: Path, findings: list[str]) -> str:
-    return "export the model again without these parts, from a machine you trust"

@@ -1,12 +1,14 @@
-"""The gate of a Keras file: an archive (.keras) or HDF5 (.h5), told apart by content."""
+"""The gate of a Keras file: an archive (.keras) or HDF5 (.h5), told apart as the loader does."""
 
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from pathlib import Path
 
+from taxiway.safety.hints import default_hint
 from taxiway.safety.keras_config import STORED_CODE_REASON
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def findings(path: Path, trust: str | None = None) -> list[str]:
@@ -16,11 +18,17 @@ def findings(path: Path, trust: str | None = None) -> list[str]:
     """
     if trust and trust != (actual := digest(path)):
         return [f"source.trust is for the file with sha256 {trust}; this one has {actual}"]
-    if zipfile.is_zipfile(path):
-        from taxiway.safety.keras_archive import findings as read
-    else:
+    if is_hdf5(path):
         from taxiway.safety.keras_hdf5 import findings as read
+    else:
+        from taxiway.safety.keras_archive import findings as read
     return read(path, trusted=trust is not None)
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a file starts as HDF5 does; what is appended to it, such as a zip archive, says nothing."""
+    with path.open("rb") as file:
+        return file.read(len(HDF5_MAGIC)) == HDF5_MAGIC
 
 
 def digest(path: Path) -> str:
@@ -31,9 +39,11 @@ def digest(path: Path) -> str:
 
 def hint(path: Path, found: list[str]) -> str:
     """What to do about findings; stored code alone can be trusted, for exactly this file."""
+    if found[0].startswith("source.trust"):
+        return "make sure that this is the file you meant; its digest is above"
     if all(finding.endswith(STORED_CODE_REASON) for finding in found):
         return (
             "replace it by a layer of Keras; or, if you know what it does and trust who made it: "
             f"source.trust={digest(path)}"
         )
-    return "export the model again without these parts, from a machine you trust"
+    return default_hint(found)
