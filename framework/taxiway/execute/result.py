@@ -38,6 +38,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     way: the formats on the way of the conversion. failed_ways: better ways, and why they failed.
     parity: step -> the proof that it did not change the model. notes: step -> what it reported,
     such as repairs.
+    trusted: SHA-256 of a source whose own code the recipe let run.
     artifact: the resulting model. bundle: the deployed folder. folder: where all of it lies.
     """
 
@@ -53,6 +54,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, dict[str, Any]] = {}
     samples: int | None = None
     verdicts: tuple[dict[str, Any], ...] = ()
+    trusted: str | None = None
     artifact: Path | None = None
     artifact_digest: str | None = None
     bundle: Path | None = None

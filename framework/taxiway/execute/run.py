@@ -284,6 +284,7 @@ class _Run:
             failed_ways=tuple(self.failed),
             parity=self._recorded("parity", "figures"),
             notes=self._recorded(None, "notes"),
+            trusted=self.entries["source"].record["model"].get("trusted"),
             metrics=figures.get("subjects", {}),
             samples=figures.get("n"),
             verdicts=tuple(msgspec.to_builtins(verdict) for verdict in self.verdicts),
