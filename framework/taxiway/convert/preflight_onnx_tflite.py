@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from taxiway.convert.from_onnx.lowerings import lowering
 from taxiway.errors import PluginError
 from taxiway.model.operators import Operator
 
@@ -25,13 +27,16 @@ EXPANDED = frozenset(
         "RotaryEmbedding",
         "SoftmaxCrossEntropyLoss",
         "SwiGLU",
-        "Swish",
     }
 )
 """Operators that onnx2tf lacks and the repair `expand_function` takes apart (onnx 1.23)."""
 
 CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 """With constant conditions ONNX Runtime folds an If away; that shows only when the graph is read."""
+
+
+_NO_TENSORS = re.compile("Sequence|Optional")
+"""onnx2tf keeps sequences and optional values as Python lists, which no TensorFlow graph takes."""
 
 
 @cache
@@ -45,7 +50,8 @@ def converted_ops() -> frozenset[str]:
     names = {file.stem for folder in folders for file in Path(folder, "ops").glob("*.py")}
     if not names:
         raise PluginError("onnx2tf is not installed", "pip install 'taxiway[tensorflow]'")
-    return frozenset(name for name in names if not name.startswith("_")) - {"Input"}
+    tensors_only = (n for n in names if not (n.startswith("_") or _NO_TENSORS.search(n)))
+    return frozenset(tensors_only) - {"Input", "StringNormalizer"}
 
 
 def missing_ops(op_counts: Mapping[Operator, int]) -> list[str]:
@@ -57,7 +63,7 @@ def missing_ops(op_counts: Mapping[Operator, int]) -> list[str]:
     known = converted_ops() | EXPANDED | {"Constant", "If"}
     missing = []
     for (domain, name), count in sorted(op_counts.items()):
-        if domain or name not in known:
+        if domain or not (name in known or lowering(domain, name)):
             shown = f"{domain}.{name}" if domain else name
             missing.append(f"{shown} ({count} node{'s' if count != 1 else ''})")
     return missing

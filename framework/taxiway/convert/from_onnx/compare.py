@@ -46,7 +46,8 @@ def order_of_axes(pairs: Sequence[tuple[Array, Array]]) -> tuple[int, ...] | Non
     kept: tuple[int, ...] = tuple(range(rank))
     first = (0, rank - 1, *range(1, rank - 1)) if rank > 2 else kept
     others = itertools.permutations(kept) if rank <= 6 else ()
-    for order in dict.fromkeys([kept, first, *others]):
+    orders: list[tuple[int, ...]] = [kept, first, *others]
+    for order in dict.fromkeys(orders):
         if all(equal(wanted, found.transpose(order)) for wanted, found in pairs):
             return order
     return None

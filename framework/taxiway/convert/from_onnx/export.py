@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from taxiway.convert.canonical import make_canonical
-from taxiway.convert.from_onnx.network import Network
+from taxiway.convert.from_onnx.piece import Piece
 from taxiway.convert.from_onnx.prepare import Prepared
 from taxiway.errors import StepError
 from taxiway.model import Model
@@ -16,7 +16,7 @@ SIGNATURE = "serving_default"
 
 
 def write_saved_model(
-    network: Network, prepared: Prepared, source: Model, names: Mapping[str, str], path: Path
+    network: Piece, prepared: Prepared, source: Model, names: Mapping[str, str], path: Path
 ) -> None:
     """Save `network` at `path` with one signature, `serving_default`.
 

@@ -4,58 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
-from taxiway.convert.from_onnx.compare import order_of_axes
+from taxiway.convert.from_onnx.compare import equal
+from taxiway.convert.from_onnx.piece import Differs, Piece, Trace, converted, lowered
 from taxiway.convert.from_onnx.prepare import Prepared, with_shapes
 from taxiway.convert.from_onnx.reference import traces
-from taxiway.convert.from_onnx.run import Onnx2tfFailed, keras_model, work_folder
+from taxiway.convert.from_onnx.run import Onnx2tfFailed, work_folder
+from taxiway.convert.preflight_onnx_tflite import converted_ops
 from taxiway.errors import StepError
 
-Trace = Mapping[str, Any]
-
-
-class Network(Protocol):
-    """Takes TensorFlow tensors by name, in ONNX's order of axes, and gives them."""
-
-    def __call__(self, tensors: Mapping[str, Any]) -> dict[str, Any]: ...
-
-    @property
-    def variables(self) -> list[Any]: ...
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A Keras model that onnx2tf made; the axes of its outputs are put back in ONNX's order."""
-
-    keras: Any
-    inputs: Sequence[str]
-    outputs: Sequence[str]
-    orders: Sequence[tuple[int, ...]]
-
-    def __call__(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            name: _transposed(value, order)
-            for name, value, order in zip(
-                self.outputs,
-                _call(self.keras, [tensors[n] for n in self.inputs]),
-                self.orders,
-                strict=True,
-            )
-        }
-
-    @property
-    def variables(self) -> list[Any]:
-        return list(self.keras.variables)
+_CHANNELS_LAST = frozenset(
+    {
+        *("AveragePool", "Conv", "ConvInteger", "ConvTranspose", "GridSample", "LpPool", "MaxPool"),
+        *("QLinearConv", "Resize", "RoiAlign", "Upsample"),
+    }
+)
+"""Operators that TensorFlow computes with the channels last: where there are several, a graph
+converted whole needs a transposition only at its ends."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Pieces in the order of their nodes, and the tensors that are constant."""
+    """Pieces in the order of their nodes, and the outputs that are constant."""
 
     pieces: Sequence[Piece]
     constants: Mapping[str, Any]
     outputs: Sequence[str]
+
+    @property
+    def variables(self) -> Sequence[Any]:
+        return [variable for piece in self.pieces for variable in piece.variables]
 
     def __call__(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
         import tensorflow as tf
@@ -66,152 +46,91 @@ class Chain:
             known |= piece(known)
         return {name: known[name] for name in self.outputs}
 
-    @property
-    def variables(self) -> list[Any]:
-        return [variable for piece in self.pieces for variable in piece.variables]
 
-
-def build(prepared: Prepared, name: str) -> Network:
+def build(prepared: Prepared, name: str) -> Piece:
     """The network of `prepared`, held against ONNX Runtime on made-up samples.
 
-    Raises StepError that names the first node which onnx2tf cannot convert, or converts to something
-    that gives other values.
+    Raises StepError that names the first node which has no faithful conversion.
     """
     proto = prepared.proto
-    samples = _traces(proto, name)
+    samples = _samples(proto, name)
     with work_folder() as folder:
-        if not {v.name for v in proto.graph.output} & _not_computed(proto):
+        if _worth_one_piece(proto):
             try:
-                return _piece(proto, samples, folder)
-            except (Onnx2tfFailed, _Differs):
+                return converted(proto, samples, folder)
+            except (Onnx2tfFailed, Differs):
                 pass
-        return _node_by_node(prepared, samples, folder, name)
+        chain = _node_by_node(prepared, samples, folder, name)
+    _check(chain, proto, samples, name)
+    return chain
 
 
-class _Differs(Exception):
-    pass
-
-
-def _not_computed(proto: Any) -> set[str]:
-    graph = proto.graph
-    return {v.name for v in graph.input} | {v.name for v in graph.initializer}
-
-
-def _traces(proto: Any, name: str) -> Sequence[Trace]:
+def _samples(proto: Any, name: str) -> Sequence[Trace]:
     try:
         found = traces(proto)
     except Exception as error:
         raise StepError(f"ONNX Runtime cannot run {name}: {error}") from error
     if not found:
-        sizes = ", ".join(
-            f"{v.name}[{', '.join(a.dim_param or str(a.dim_value) for a in v.type.tensor_type.shape.dim)}]"
-            for v in proto.graph.input
-        )
         raise StepError(
-            f"{name} runs on none of the made-up samples that its conversion is checked with ({sizes})",
+            f"{name} runs on none of the made-up samples with which its conversion is checked "
+            f"({', '.join(map(_shown, proto.graph.input))})",
             "choose convert=onnx, or fix its free axes to sizes that it takes",
         )
     return found
 
 
-def _piece(proto: Any, samples: Sequence[Trace], folder: Any) -> Piece:
-    """`proto` in one call of onnx2tf. Raises Onnx2tfFailed, or _Differs where an output is not that
-    of ONNX Runtime."""
-    import tensorflow as tf
-
-    inputs = [value.name for value in proto.graph.input]
-    outputs = [value.name for value in proto.graph.output]
-    first = {name: samples[0][name] for name in inputs}
-    keras = keras_model(proto, first, folder)
-    if keras is None:
-        raise Onnx2tfFailed("it gave no model", None)
-    columns: list[list[Any]] = [[] for _ in outputs]
-    for sample in samples:
-        try:
-            values = _call(keras, [tf.constant(sample[name]) for name in inputs])
-        except Exception as error:
-            raise Onnx2tfFailed(" ".join(str(error).split())[:300], None) from error
-        if len(values) != len(outputs):
-            raise _Differs(f"{len(values)} outputs in place of {len(outputs)}")
-        for column, name, value in zip(columns, outputs, values, strict=True):
-            column.append((sample[name], _numpy(value, sample[name])))
-    orders = []
-    for name, column in zip(outputs, columns, strict=True):
-        order = order_of_axes(column)
-        if order is None:
-            raise _Differs(_difference(name, column))
-        orders.append(order)
-    return Piece(keras, inputs, outputs, orders)
+def _shown(value: Any) -> str:
+    axes = value.type.tensor_type.shape.dim
+    return f"{value.name}[{', '.join(a.dim_param or str(a.dim_value or '?') for a in axes)}]"
 
 
-def _difference(name: str, column: Sequence[tuple[Any, Any]]) -> str:
-    expected, found = column[0]
-    if sorted(expected.shape) != sorted(found.shape):
-        return f"output '{name}' of shape {list(found.shape)} in place of {list(expected.shape)}"
-    return f"other values of '{name}'"
+def _worth_one_piece(proto: Any) -> bool:
+    """onnx2tf needs a converter for every node, and takes only outputs that a node gives."""
+    ops = [node.op_type for node in proto.graph.node]
+    given = {name for node in proto.graph.node for name in node.output}
+    return (
+        len(ops) > 1
+        and not _CHANNELS_LAST.isdisjoint(ops)
+        and set(ops) <= converted_ops()
+        and given >= {value.name for value in proto.graph.output}
+    )
 
 
-def _numpy(value: Any, like: Any) -> Any:
-    import numpy as np
+def _node_by_node(prepared: Prepared, samples: Sequence[Trace], folder: Path, name: str) -> Chain:
+    from onnx import numpy_helper
 
-    array = np.asarray(value)
-    return array if array.dtype == like.dtype else array.astype(like.dtype)
-
-
-def _call(keras: Any, tensors: Sequence[Any]) -> list[Any]:
-    import tensorflow as tf
-
-    cast = [
-        tensor if tensor.dtype == given.dtype else tf.cast(tensor, given.dtype)
-        for tensor, given in zip(tensors, keras.inputs, strict=True)
-    ]
-    results = keras(cast if len(cast) != 1 else cast[0])
-    return list(results) if isinstance(results, (list, tuple)) else [results]
-
-
-def _transposed(value: Any, order: tuple[int, ...]) -> Any:
-    import tensorflow as tf
-
-    return value if list(order) == sorted(order) else tf.transpose(value, order)
-
-
-def _node_by_node(prepared: Prepared, samples: Sequence[Trace], folder: Any, name: str) -> Network:
     proto, graph = prepared.proto, prepared.proto.graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    pieces = []
+    initializers = {tensor.name: tensor for tensor in graph.initializer}
+    constants = {name: numpy_helper.to_array(tensor) for name, tensor in initializers.items()}
+    opset = next(e.version for e in proto.opset_import if e.domain in ("", "ai.onnx"))
+    pieces: list[Piece] = []
     for node in graph.node:
-        single = _single(proto, node, constants, samples)
+        piece = lowered(node, opset, constants, samples)
         try:
-            pieces.append(_piece(single, samples, folder))
-        except (Onnx2tfFailed, _Differs) as error:
-            label = prepared.renamed.label(node.name)
-            how = (
-                "cannot convert"
-                if isinstance(error, Onnx2tfFailed)
-                else "does not convert faithfully"
+            pieces.append(
+                piece or converted(_single(proto, node, initializers, samples), samples, folder)
             )
+        except (Onnx2tfFailed, Differs) as error:
+            faithful = "" if isinstance(error, Onnx2tfFailed) else " faithfully"
             raise StepError(
-                f"onnx2tf {how} {label} of {name}: {error}",
+                f"onnx2tf cannot convert {prepared.renamed.label(node.name)} of {name}{faithful}: "
+                f"{error}",
                 "choose convert=onnx, which keeps the operator",
             ) from error
     outputs = [value.name for value in graph.output]
-    from onnx import numpy_helper
-
-    plain = {n: numpy_helper.to_array(constants[n]) for n in outputs if n in constants}
-    return Chain(pieces, plain, outputs)
+    return Chain(pieces, {n: constants[n] for n in outputs if n in constants}, outputs)
 
 
 def _single(proto: Any, node: Any, constants: Mapping[str, Any], samples: Sequence[Trace]) -> Any:
-    """A model of this node alone; an axis that differs between the samples is free."""
+    """A model of this node alone; an axis whose size differs between the samples is free."""
     from onnx import helper
 
     reads = [name for name in dict.fromkeys(node.input) if name]
-    gives = [name for name in node.output if name]
     graph = helper.make_graph(
         [node],
         "node",
         [_value(name, samples) for name in reads if name not in constants],
-        [_value(name, samples) for name in gives],
+        [_value(name, samples) for name in node.output if name],
         [constants[name] for name in reads if name in constants],
     )
     single = helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
@@ -222,12 +141,37 @@ def _value(name: str, samples: Sequence[Trace]) -> Any:
     from onnx import helper
 
     arrays = [sample[name] for sample in samples]
-    shapes = {array.shape for array in arrays}
-    rank = arrays[0].ndim
+    sizes = zip(*(array.shape for array in arrays), strict=True)
     shape = [
-        sizes.pop() if len(sizes := {s[axis] for s in shapes}) == 1 else f"axis_{axis}"
-        for axis in range(rank)
+        column[0] if len(set(column)) == 1 else f"axis_{axis}" for axis, column in enumerate(sizes)
     ]
-    return helper.make_tensor_value_info(
-        name, helper.np_dtype_to_tensor_dtype(arrays[0].dtype), shape
-    )
+    dtype = helper.np_dtype_to_tensor_dtype(arrays[0].dtype)
+    return helper.make_tensor_value_info(name, dtype, shape)
+
+
+def _check(chain: Chain, proto: Any, samples: Sequence[Trace], name: str) -> None:
+    """Once more as a graph: with free axes a lowering may take another way than with known ones."""
+    import tensorflow as tf
+
+    specs = {}
+    for value in proto.graph.input:
+        axes = value.type.tensor_type.shape.dim
+        shape = [axis.dim_value if axis.HasField("dim_value") else None for axis in axes]
+        specs[value.name] = tf.TensorSpec(shape, samples[0][value.name].dtype)
+    try:
+        function = tf.function(chain, autograph=False).get_concrete_function(specs)
+        for sample in samples:
+            results = function({n: tf.constant(sample[n]) for n in specs})
+            for output, value in results.items():
+                if not equal(sample[output], value.numpy()):
+                    raise StepError(
+                        f"{name} gives other values for '{output}' in TensorFlow, though each of "
+                        "its operators alone does not",
+                        "choose convert=onnx, or fix its free axes",
+                    )
+    except (TypeError, ValueError, AttributeError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise StepError(
+            f"{name} cannot become a TensorFlow graph with free axes: {reason}",
+            "fix its free axes (convert.batch=1 for the first one), or choose convert=onnx",
+        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from taxiway.convert.from_onnx.lowerings import lowering
 from taxiway.convert.onnx_names import subgraphs
 from taxiway.convert.preflight_onnx_tflite import converted_ops
 from taxiway.convert.repairs.repair import Repair
@@ -43,6 +44,8 @@ def _expandable(model: Any) -> set[str]:
     missing = {node.op_type for node in model.graph.node} - converted_ops()
     found = set()
     for name in missing:
+        if lowering("", name):
+            continue
         try:
             schema = onnx.defs.get_schema(name, version, "")
         except onnx.defs.SchemaError:
