@@ -35,7 +35,7 @@ CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 """With constant conditions ONNX Runtime folds an If away; that shows only when the graph is read."""
 
 
-_NO_TENSORS = re.compile("Sequence|Optional")
+_NO_TENSORS = re.compile("(?<!Reverse)Sequence|Optional")
 """onnx2tf keeps sequences and optional values as Python lists, which no TensorFlow graph takes."""
 
 

@@ -24,9 +24,14 @@ def write_saved_model(
     the tensors that the ONNX model calls otherwise. Equal models give equal files.
     """
     import tensorflow as tf
+    from onnx import helper
 
     inner = {old: new for new, old in prepared.renamed.tensors.items()}
     axes = {value.name: _shape(value) for value in prepared.proto.graph.input}
+    dtypes = {
+        value.name: helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        for value in prepared.proto.graph.input
+    }
     takes = {names.get(spec.name, spec.name): spec for spec in source.signature.inputs}
     gives = {names.get(spec.name, spec.name): spec for spec in source.signature.outputs}
     specs = {
@@ -37,7 +42,10 @@ def write_saved_model(
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def serve(**tensors: Any) -> dict[str, Any]:
         given = {
-            inner[spec.name]: tensors[name] if spec.shape else tf.reshape(tensors[name], [1])
+            inner[spec.name]: tf.cast(
+                tensors[name] if spec.shape else tf.reshape(tensors[name], [1]),
+                dtypes[inner[spec.name]],
+            )
             for name, spec in takes.items()
         }
         results = network(given)
@@ -49,8 +57,11 @@ def write_saved_model(
     try:
         signature = serve.get_concrete_function(**specs)
         module = tf.Module()
-        used = {id(variable) for variable in signature.graph.variables}
-        module.weights = [v for v in network.variables if id(v) in used]
+        used = {id(variable): variable for variable in signature.graph.variables}
+        # In the network's order; onnx2tf hides those of some layers from Keras.
+        known = [variable for variable in network.variables if id(variable) in used]
+        listed = {id(variable) for variable in known}
+        module.weights = known + [v for at, v in used.items() if at not in listed]
         tf.saved_model.save(module, str(path), signatures={SIGNATURE: signature})
     except (AssertionError, KeyError, TypeError, ValueError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:500]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,56 +27,58 @@ converted whole needs a transposition only at its ends."""
 
 @dataclass(frozen=True)
 class Chain:
-    """Pieces in the order of their nodes, and the outputs that are constant."""
+    """Pieces in the order of their nodes, each with its name, and the outputs that are constant."""
 
-    pieces: Sequence[Piece]
+    pieces: Sequence[tuple[str, Piece]]
     constants: Mapping[str, Any]
     outputs: Sequence[str]
 
     @property
     def variables(self) -> Sequence[Any]:
-        return [variable for piece in self.pieces for variable in piece.variables]
+        return [variable for _, piece in self.pieces for variable in piece.variables]
 
     def __call__(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
         import tensorflow as tf
 
         known = {name: tf.constant(array) for name, array in self.constants.items()}
         known |= tensors
-        for piece in self.pieces:
-            known |= piece(known)
+        for scope, piece in self.pieces:
+            with tf.name_scope(scope):
+                known |= piece(known)
         return {name: known[name] for name in self.outputs}
 
 
-def build(prepared: Prepared, name: str) -> Piece:
-    """The network of `prepared`, held against ONNX Runtime on made-up samples.
+def builds(prepared: Prepared, name: str) -> Iterator[Piece]:
+    """The network of `prepared`, held against ONNX Runtime on made-up samples: whole where that pays
+    and proves equal, then node by node for a caller that cannot use it.
 
     Raises StepError that names the first node which has no faithful conversion.
     """
     proto = prepared.proto
     samples = _samples(proto, name)
+    if _worth_one_piece(proto):
+        try:
+            with work_folder() as folder:
+                whole = converted(proto, samples, folder)
+            yield whole
+        except (Onnx2tfFailed, Differs):
+            pass
     with work_folder() as folder:
-        if _worth_one_piece(proto):
-            try:
-                return converted(proto, samples, folder)
-            except (Onnx2tfFailed, Differs):
-                pass
         chain = _node_by_node(prepared, samples, folder, name)
     _check(chain, proto, samples, name)
-    return chain
+    yield chain
 
 
 def _samples(proto: Any, name: str) -> Sequence[Trace]:
     try:
-        found = traces(proto)
+        return traces(proto)
     except Exception as error:
-        raise StepError(f"ONNX Runtime cannot run {name}: {error}") from error
-    if not found:
+        said = " ".join(str(error).split())[-300:]
         raise StepError(
             f"{name} runs on none of the made-up samples with which its conversion is checked "
-            f"({', '.join(map(_shown, proto.graph.input))})",
+            f"({', '.join(map(_shown, proto.graph.input))}); ONNX Runtime: {said}",
             "choose convert=onnx, or fix its free axes to sizes that it takes",
-        )
-    return found
+        ) from error
 
 
 def _shown(value: Any) -> str:
@@ -103,13 +105,14 @@ def _node_by_node(prepared: Prepared, samples: Sequence[Trace], folder: Path, na
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     constants = {name: numpy_helper.to_array(tensor) for name, tensor in initializers.items()}
     opset = next(e.version for e in proto.opset_import if e.domain in ("", "ai.onnx"))
-    pieces: list[Piece] = []
+    pieces: list[tuple[str, Piece]] = []
     for node in graph.node:
-        piece = lowered(node, opset, constants, samples)
+        piece: Piece | None = lowered(node, opset, constants, samples)
         try:
-            pieces.append(
-                piece or converted(_single(proto, node, initializers, samples), samples, folder)
-            )
+            if piece is None:
+                single = _single(proto, node, initializers, samples)
+                piece = converted(single, samples, folder)
+            pieces.append((node.name, piece))
         except (Onnx2tfFailed, Differs) as error:
             faithful = "" if isinstance(error, Onnx2tfFailed) else " faithfully"
             raise StepError(

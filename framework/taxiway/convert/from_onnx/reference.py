@@ -42,22 +42,29 @@ def with_all_tensors(proto: Any) -> Any:
 
 
 def traces(proto: Any) -> list[dict[str, Any]]:
-    """Every tensor of `proto` by name on made-up samples: two of different sizes where an input has
-    a free axis, else one of ordinary numbers and one of small ones. Empty where none runs."""
+    """Every tensor of `proto` by name on two made-up samples, of different sizes where an input has a
+    free axis; one where only one runs.
+
+    Raises what ONNX Runtime said last where none does."""
     running = session(with_all_tensors(proto))
     names = [output.name for output in running.get_outputs()]
     found: list[dict[str, Any]] = []
+    failure: Exception | None = None
     for attempt, sizes in enumerate(_attempts(proto)):
         for kind in ("normal", "ones", "zeros"):
             inputs = _inputs(proto, sizes, kind, attempt)
             try:
                 values = running.run(names, inputs)
-            except Exception:  # noqa: S112  -- sizes or numbers that the model does not take
+            except Exception as error:
+                # Sizes or numbers that the model does not take.
+                failure = error
                 continue
             found.append({**inputs, **dict(zip(names, values, strict=True))})
             break
         if len(found) == 2:
             break
+    if failure and not found:
+        raise failure
     return found
 
 

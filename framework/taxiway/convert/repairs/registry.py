@@ -7,6 +7,8 @@ from typing import Any
 from taxiway.convert.repairs import (
     erfc,
     expand_function,
+    float16_compute,
+    float64_compute,
     scalar_input,
 )
 from taxiway.convert.repairs.repair import Repair, Stage
@@ -14,6 +16,8 @@ from taxiway.plugins.step import Note, Noted
 
 REPAIRS: tuple[Repair, ...] = (
     erfc.REPAIR,
+    float16_compute.REPAIR,
+    float64_compute.REPAIR,
     expand_function.REPAIR,
     scalar_input.REPAIR,
 )

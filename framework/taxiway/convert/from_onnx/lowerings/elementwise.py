@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -39,12 +40,16 @@ def _binary(name: str) -> Lowering:
 
 
 def _div(operation: Operation) -> list[Any]:
-    """Integers are cut towards zero."""
+    """Integers are cut towards zero. Those of 64 bits are divided in 32, as TFLite does: they count
+    axes and elements."""
     import tensorflow as tf
 
     a, b = map(tf.convert_to_tensor, operation.inputs)
     if not a.dtype.is_integer:
         return [tf.divide(a, b)]
+    if a.dtype == tf.int64:
+        narrow = replace(operation, inputs=[tf.cast(a, tf.int32), tf.cast(b, tf.int32)])
+        return [tf.cast(_div(narrow)[0], tf.int64)]
     quotient = tf.math.floordiv(a, b)
     if a.dtype.is_unsigned:
         return [quotient]

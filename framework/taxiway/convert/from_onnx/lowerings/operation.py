@@ -66,12 +66,21 @@ def rank_of(tensor: Any) -> int:
 
 @cache
 def _table() -> dict[str, Lowering]:
-    from taxiway.convert.from_onnx.lowerings import elementwise, index, reduce, reshape
+    from taxiway.convert.from_onnx.lowerings import (
+        convolution,
+        elementwise,
+        index,
+        quantize,
+        reduce,
+        reshape,
+    )
 
     return {
         **elementwise.LOWERINGS,
         **reshape.LOWERINGS,
         **index.LOWERINGS,
+        **convolution.LOWERINGS,
+        **quantize.LOWERINGS,
         **reduce.LOWERINGS,
     }
 

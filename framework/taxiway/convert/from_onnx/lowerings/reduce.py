@@ -18,10 +18,13 @@ def _reduction(name: str) -> Lowering:
     """`name`: a function `tf.<name>`, with what ONNX does before and after it."""
 
     def lower(operation: Operation) -> list[Any]:
+        import numpy as np
         import tensorflow as tf
 
         x = tf.convert_to_tensor(operation.inputs[0])
-        axes = operation.ints("axes", 1) or None
+        given = operation.input(1)
+        computed = given is not None and not isinstance(given, np.ndarray)
+        axes = given if computed else operation.ints("axes", 1) or None
         if axes is None and operation.attribute("noop_with_empty_axes", 0):
             axes = []
         keep = bool(operation.attribute("keepdims", 1))

@@ -76,8 +76,8 @@ def _unsqueeze(operation: Operation) -> list[Any]:
 
 
 def _squeeze(operation: Operation) -> list[Any]:
-    """As a Reshape where that says enough: the TFLite converter (2.21) folds a Squeeze behind a
-    Transpose into a Transpose of the wrong shape."""
+    """As a Reshape: the TFLite converter (2.21) folds a Squeeze behind a Transpose into one of the
+    wrong shape."""
     import tensorflow as tf
 
     x = tf.convert_to_tensor(operation.inputs[0])
@@ -86,10 +86,19 @@ def _squeeze(operation: Operation) -> list[Any]:
         return [tf.squeeze(x, axes)]
     rank = x.shape.rank
     dropped = {a % rank for a in axes} if axes else {a for a in range(rank) if x.shape[a] == 1}
-    kept = [x.shape[axis] for axis in range(rank) if axis not in dropped]
-    if kept.count(None) > 1 or 0 in kept:
-        return [tf.squeeze(x, sorted(dropped))]
-    return [tf.reshape(x, [-1 if axis is None else axis for axis in kept])]
+    return [_with_axes(x, [axis for axis in range(rank) if axis not in dropped])]
+
+
+def _with_axes(x: Any, kept: list[int]) -> Any:
+    """`x` without the axes that are not `kept`, which have one element each."""
+    import tensorflow as tf
+
+    sizes = [x.shape[axis] for axis in kept]
+    if sizes.count(None) <= 1 and 0 not in sizes:
+        return tf.reshape(x, [-1 if size is None else size for size in sizes])
+    shape = shape_of(x)
+    known = (shape[axis] if x.shape[axis] is None else x.shape[axis] for axis in kept)
+    return tf.reshape(x, tf.stack([tf.cast(size, tf.int64) for size in known]))
 
 
 def _flatten(operation: Operation) -> list[Any]:
