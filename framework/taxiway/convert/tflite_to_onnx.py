@@ -40,7 +40,7 @@ class TFLiteToOnnx(Converter):
             except Exception as error:
                 raise StepError(f"tf2onnx cannot convert {model.path.name}: {error}") from error
             real_valued_io(proto.graph, model)
-        return write_onnx(proto, model, context.workdir / "model.onnx")
+        return write_onnx(proto, model, context.workdir / "model.onnx", context.note)
 
 
 def real_valued_io(graph: Any, model: Model) -> None:
