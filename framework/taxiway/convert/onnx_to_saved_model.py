@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from taxiway.convert.preflight_onnx_tflite import missing_ops
 from taxiway.convert.saved_model import SavedModelConfig
 from taxiway.model import Model
+from taxiway.model.operators import onnx_operators
 from taxiway.plugins import Context, Converter
 
 LIBRARIES = ("tensorflow", "tf-keras", "onnx2tf", "onnx", "onnxruntime", "onnx-graphsurgeon")
@@ -23,6 +26,9 @@ class OnnxToSavedModel(Converter):
     libraries = LIBRARIES
     runs_model = True
     cost = 2.0
+
+    def lacks(self, path: Path, options: Any) -> tuple[str, ...]:
+        return tuple(missing_ops(onnx_operators(path)))
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
         from taxiway.convert.from_onnx import export

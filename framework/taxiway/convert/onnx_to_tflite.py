@@ -7,9 +7,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from taxiway.convert.onnx_to_saved_model import LIBRARIES
+from taxiway.convert.preflight_onnx_tflite import missing_ops
 from taxiway.convert.tflite import TFLiteConfig
 from taxiway.errors import StepError
 from taxiway.model import Model
+from taxiway.model.operators import onnx_operators
 from taxiway.plugins import Context, Converter
 
 
@@ -22,6 +24,9 @@ class OnnxToTFLite(Converter):
     libraries = (*LIBRARIES, "ai-edge-litert")
     runs_model = True
     cost = 2.0
+
+    def lacks(self, path: Path, options: Any) -> tuple[str, ...]:
+        return tuple(missing_ops(onnx_operators(path)))
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
         from taxiway.convert.from_onnx import export
