@@ -90,14 +90,14 @@ def _show_ways(settled: Settled) -> None:
     plan = settled.plan
     if len(plan.routes) < 2:
         return
-    failed = {attempt.formats: attempt for attempt in settled.failed}
+    failed = {attempt.formats: attempt for attempt in (*settled.failed, *settled.blocked)}
     screen = console()
     screen.print()
     for number, formats in enumerate(plan.routes):
         line = Text("ways  " if number == 0 else "      ", "dim")
         line.append(" → ".join(formats), "" if number == plan.route else "dim")
-        if number == plan.route:
+        if formats in failed:
+            line.append(f"  {failed[formats].step}: {failed[formats].reason}", "yellow")
+        elif number == plan.route:
             line.append("  taken", "green")
-        elif formats in failed:
-            line.append(f"  failed at {failed[formats].step}: {failed[formats].reason}", "yellow")
         screen.print(line)
