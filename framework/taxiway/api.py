@@ -31,9 +31,12 @@ class Recipe:
     def name(self) -> str:
         return self.composed.name
 
-    def plan(self) -> Plan:
-        """The steps in order, each with its cache key. Raises RecipeError where they do not fit."""
-        return make_plan(self.composed)
+    def plan(self, store: Path | str | None = None) -> Plan:
+        """The steps in order, each with its cache key. Raises RecipeError where they do not fit.
+
+        store: where a remote model without a pin is fetched to, as in `run`.
+        """
+        return make_plan(self.composed, store=Path(store) if store else None)
 
     def run(
         self,
@@ -56,7 +59,7 @@ class Recipe:
         from taxiway.execute.run import run_plan
         from taxiway.execute.store import Store, default_root
 
-        plan = self.plan()
+        plan = self.plan(store)
         plan.check_installed()
         where = Store(Path(store) if store else default_root())
         lock = Lock.read(Path(locked)) if locked else None

@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
         config_dirs=arguments.config_dir,
         allow_paths=arguments.allow_path,
     )
-    found = forecast(recipe.plan(), Store(arguments.store or default_root()))
+    found = forecast(recipe.plan(arguments.store), Store(arguments.store or default_root()))
     if arguments.json:
         print(json.dumps([_plain(item) for item in found], indent=2))
     else:

@@ -27,6 +27,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     status: `accepted` (all gates passed), `not accepted` (one failed; nothing was deployed), or
     `no gates` (the recipe has none).
     metrics: subject (`source`, `result`) -> metric -> value in seconds, bytes or fractions.
+    licence: of the source's model, as the recipe or the model's own files state it.
     artifact: the resulting model. bundle: the deployed folder. folder: where all of it lies.
     """
 
@@ -42,6 +43,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     artifact_digest: str | None = None
     bundle: Path | None = None
     overrides: tuple[str, ...] = ()
+    licence: str | None = None
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self, enc_hook=str), indent=2) + b"\n"
