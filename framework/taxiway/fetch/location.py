@@ -187,7 +187,8 @@ def allowed_url(url: str) -> bool:
     machine where the user allowed that."""
     try:
         parts = urlsplit(url)
-        return bool(parts.hostname) and (parts.scheme == "https" or _own_mirror(parts.hostname))
+        mirror = parts.scheme == "http" and _own_mirror(parts.hostname)
+        return bool(parts.hostname) and (parts.scheme == "https" or mirror)
     except ValueError:
         return False
 

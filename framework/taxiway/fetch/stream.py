@@ -75,7 +75,7 @@ class Transfer:
 
     def at(self, done: int) -> None:
         """The same, where the whole number is known."""
-        self.done = done
+        more, self.done = done != self.done, done
         now = time.monotonic()
         if done > MAX_BYTES:
             raise SafetyError(
@@ -87,6 +87,6 @@ class Transfer:
                 f"({show_bytes(done)} did)",
                 "raise the limit: limits.time='2 h'",
             )
-        if now - self._told >= _BETWEEN or done == self.total:
+        if more and (now - self._told >= _BETWEEN or done == self.total):
             self._told = now
             self.progress(done, self.total, "B")

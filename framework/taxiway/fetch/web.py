@@ -23,16 +23,15 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     max_redirections = 5
 
-    def redirect_request(
-        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> Any:
-        target = urljoin(req.full_url, newurl)
-        downgraded = urlsplit(req.full_url).scheme == "https" and not target.startswith("https:")
-        if downgraded or not allowed_url(target) or "@" in urlsplit(target).netloc:
-            host = urlsplit(req.full_url).hostname
-            scheme = urlsplit(target).scheme
-            raise SafetyError(f"{host} redirects to a '{scheme}:' address, which is refused")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+    def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        target = urljoin(req.full_url, headers.get("Location") or headers.get("URI") or "")
+        came, goes = urlsplit(req.full_url), urlsplit(target)
+        downgraded = came.scheme == "https" and goes.scheme != "https"
+        if downgraded or not allowed_url(target) or "@" in goes.netloc:
+            raise SafetyError(f"{came.hostname} redirects to a '{goes.scheme}:' address that is refused")
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def _opener() -> urllib.request.OpenerDirector:
@@ -89,7 +88,10 @@ class _Body:
 
 def _size(answer: Any, location: Url) -> int | None:
     if answer.status != 200:
-        raise StepError(f"{location.shown}: the server answers {answer.status}, not the file")
+        raise StepError(
+            f"{location.shown}: the server answers {answer.status}, not the file",
+            _why(answer.status),
+        )
     encoding = answer.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
         raise StepError(
