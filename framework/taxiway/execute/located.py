@@ -17,6 +17,7 @@ from taxiway.execute.limits import StepLimits
 from taxiway.execute.store import default_root
 from taxiway.fetch import Remote, licence, parse
 from taxiway.fetch.local import fetch, local
+from taxiway.fetch.location import PackageFile
 from taxiway.fetch.stream import Progress
 from taxiway.plugins import PIN, Config
 
@@ -66,7 +67,7 @@ def _missing_pin(recipe: Recipe, location: Remote, store: Path | None) -> tuple[
 
 @contextmanager
 def local_options(
-    options: Config, store: Path, scratch: Path, seconds: float, progress: Progress
+    recipe: Recipe, section: str, options: Config, store: Path, scratch: Path, progress: Progress
 ) -> Iterator[LocalOptions]:
     """The options with every remote location replaced by the path of what was fetched.
 
@@ -74,7 +75,9 @@ def local_options(
     Raises what `taxiway.fetch.local` raises.
     """
     plain: dict[str, Any] = msgspec.to_builtins(options)
-    found = _beside(type(options), plain)
+    seconds = StepLimits.of(recipe.common.limits).seconds
+    written: dict[str, Any] = recipe.public.get(section) or {}
+    found = _beside(type(options), plain, written)
     with ExitStack() as stack:
         for path, parent, location in _remote(type(options), plain):
             pin = parent[PIN]
@@ -94,12 +97,18 @@ def _remote(
             yield path, parent, location
 
 
-def _beside(config: type[Config], plain: dict[str, Any]) -> licence.Licence | None:
-    """What the card of a local folder states."""
+def _beside(
+    config: type[Config], plain: dict[str, Any], written: dict[str, Any]
+) -> licence.Licence | None:
+    """What the card of a local folder states, else the package that the recipe names."""
     for path in location_fields(config):
-        text = _parent(plain, path).get(path[-1])
-        if isinstance(text, str) and Path(text).is_dir():
-            return licence.of_folder(Path(text))
+        text, named = _parent(plain, path).get(path[-1]), _parent(written, path).get(path[-1])
+        local = Path(text) if isinstance(text, str) else Path()
+        found = licence.of_folder(local) if text and local.is_dir() else None
+        package = parse(named) if isinstance(named, str) else None
+        if found is None and isinstance(package, PackageFile):
+            found = licence.of_distribution(package.distribution)
+        return found
     return None
 
 

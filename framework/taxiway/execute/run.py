@@ -139,9 +139,9 @@ class _Run:
 
         with self.store.workdir(step.key) as workdir:
             try:
-                seconds = StepLimits.of(self.plan.recipe.common.limits).seconds
+                recipe, scratch = self.plan.recipe, workdir.parent
                 with local_options(
-                    step.options, self.store.root, workdir.parent, seconds, progress
+                    recipe, step.section, step.options, self.store.root, scratch, progress
                 ) as given:
                     task = {**self._task(step, workdir), "options": given.options}
                     answer = worker.run(step.name, task, progress)

@@ -88,8 +88,8 @@ def _all(
     for key, info in found.items():
         # The hub's names come back with the revision that was resolved.
         name = key.removeprefix(where).lstrip("/")
-        if info.get("type") == "file" and not _left_out(name, left_out):
-            wanted[_safe(name)] = (key, int(info["size"]))
+        if info.get("type") == "file" and not _left_out(_safe(name), left_out):
+            wanted[name] = (key, int(info["size"]))
     if not wanted:
         raise StepError(f"{transfer.shown} holds no file that is fetched", "name the file itself")
     if len(wanted) > MAX_FILES:
@@ -103,7 +103,7 @@ def _all(
 
 def _left_out(name: str, patterns: tuple[str, ...]) -> bool:
     hidden = any(part.startswith(".") for part in PurePosixPath(name).parts)
-    return hidden or not name or name.endswith("/") or any(fnmatch(name, p) for p in patterns)
+    return hidden or any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def _safe(name: str) -> str:

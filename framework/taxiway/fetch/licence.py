@@ -40,7 +40,9 @@ def of_folder(folder: Path) -> Licence | None:
     if not match:
         return None
     # One line each: no YAML parser is needed, nor any of its ways to exhaust memory.
-    lines = re.findall(r"^(license|license_name):[ \t]*(\S[^\n#]*)$", match[1], re.MULTILINE)
+    lines = re.findall(
+        r"^(license|license_name):[ \t]*(\S[^\n#]*)(?:#.*)?$", match[1], re.MULTILINE
+    )
     said = {key: value.strip().strip("'\"") for key, value in lines}
     name = said.get("license", "")
     if name == "other":

@@ -28,7 +28,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         came, goes = urlsplit(req.full_url), urlsplit(target)
         downgraded = came.scheme == "https" and goes.scheme != "https"
         if downgraded or not allowed_url(target) or "@" in goes.netloc:
-            raise SafetyError(f"{came.hostname} redirects to a '{goes.scheme}:' address that is refused")
+            raise SafetyError(
+                f"{came.hostname} redirects to a '{goes.scheme}:' address that is refused"
+            )
         return super().http_error_302(req, fp, code, msg, headers)
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302

@@ -126,13 +126,11 @@ def test_https_does_not_come_back_to_this_machine(monkeypatch: pytest.MonkeyPatc
 
 
 def test_nobody_answers(tmp_path: Path, transfer: Transfer, site) -> None:
-    with pytest.raises(StepError, match="cannot be fetched: .*refused"):
+    with pytest.raises(StepError, match=r"cannot be fetched: .*refused"):
         fetched("http://127.0.0.1:9/m", tmp_path, transfer)
 
 
-def test_silence(
-    site, tmp_path: Path, transfer: Transfer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silence(site, tmp_path: Path, transfer: Transfer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "IDLE_SECONDS", 0.1)
     done = threading.Event()
     site.answers["/m"] = lambda handler: done.wait(10) and None

@@ -8,13 +8,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from served import write_wheel
 
 from taxiway.errors import PluginError, SafetyError, StepError
 from taxiway.fetch import stream, wheel
 from taxiway.fetch.location import WheelFile, parse
 from taxiway.fetch.stream import Transfer
-
-from .conftest import write_wheel
 
 FILES = {
     "acme_net/models/net.onnx": b"graph",
@@ -57,7 +56,7 @@ def test_a_pip_of_the_working_folder_is_not_run(
 
 
 def test_none_there(index: Path, tmp_path: Path, transfer: Transfer) -> None:
-    with pytest.raises(StepError, match="pip gives no wheel of acme-net==1.0") as caught:
+    with pytest.raises(StepError, match=r"pip gives no wheel of acme-net==1\.0") as caught:
         fetched(tmp_path, transfer)
     assert "only a wheel" in str(caught.value.hint)
 
