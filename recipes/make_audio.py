@@ -30,7 +30,9 @@ def tone(note: float, start: float, seconds: float, loudness: float = 0.3) -> So
     harmonics = sum(
         np.sin(2 * np.pi * hertz(note) * order * time) / order**1.5 for order in range(1, 7)
     )
-    shape = np.clip(time / 0.01, 0, 1) * np.exp(-1.5 * time) * np.clip((seconds - time) / 0.05, 0, 1)
+    shape = (
+        np.clip(time / 0.01, 0, 1) * np.exp(-1.5 * time) * np.clip((seconds - time) / 0.05, 0, 1)
+    )
     return np.where((time >= 0) & (time <= seconds), loudness * harmonics * shape, 0.0)
 
 

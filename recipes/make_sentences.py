@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import yaml
 from tokenizers import Tokenizer
 
-from taxiway.api import load
 from taxiway.execute.store import default_root
 from taxiway.fetch import Remote, parse
 from taxiway.fetch.local import local
@@ -36,17 +36,21 @@ def encode(folder: Path, sentences: list[str]) -> dict[str, np.ndarray]:
     }
 
 
+def _silent(done: int, total: int | None, unit: str) -> None:
+    return None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the token numbers of our sentences.")
     parser.add_argument("--out", type=Path, default=HERE / "text" / "sentences.npz")
     out = parser.parse_args().out
     sentences = (HERE / "text" / "sentences.txt").read_text(encoding="utf-8").splitlines()
-    source = load(HERE / "text" / "minilm_onnx.yaml").composed.options["source"]
+    source = yaml.safe_load((HERE / "text" / "minilm_onnx.yaml").read_bytes())["source"]
     location = parse(source["path"])
     assert isinstance(location, Remote)
     with (
         tempfile.TemporaryDirectory() as scratch,
-        local(location, source["sha256"], default_root(), Path(scratch), 600.0, print) as fetched,
+        local(location, source["sha256"], default_root(), Path(scratch), 600.0, _silent) as fetched,
     ):
         arrays = encode(fetched.path, sentences)
     np.savez_compressed(out, **arrays)
