@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
         allow_paths=arguments.allow_path,
     )
     store = Store(arguments.store or default_root())
-    settled = settle(recipe.composed, store)
+    settled = settle(recipe.composed, store, recipe.plan(store=arguments.store))
     found = forecast(settled.plan, store, settled.blocked[:1])
     if arguments.json:
         print(json.dumps([_plain(item) for item in found], indent=2))
