@@ -22,7 +22,7 @@ class SavedModelToOnnx(Converter):
         import tf2onnx
         from tf2onnx import tf_loader
 
-        from taxiway.convert.onnx_result import write_onnx
+        from taxiway.convert.onnx_result import writable_opset, write_onnx
         from taxiway.model.load_saved_model import load_saved_model
 
         signature = load_saved_model(model.path).name
@@ -40,8 +40,8 @@ class SavedModelToOnnx(Converter):
                 input_names=inputs,
                 output_names=outputs,
                 tensors_to_rename=names,
-                opset=options.opset,
+                opset=writable_opset(options),
             )
         except Exception as error:
             raise StepError(f"tf2onnx cannot convert {model.path.name}: {error}") from error
-        return write_onnx(proto, model, context.workdir / "model.onnx")
+        return write_onnx(proto, model, context.workdir / "model.onnx", options)

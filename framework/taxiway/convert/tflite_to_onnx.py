@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from taxiway.convert.onnx import OnnxConfig
-from taxiway.convert.onnx_names import subgraphs
+from taxiway.convert.onnx_names import rename
 from taxiway.errors import StepError
 from taxiway.model import Model, Signature
 from taxiway.plugins import Context, Converter
@@ -27,14 +27,14 @@ class TFLiteToOnnx(Converter):
     def run(self, model: Model, options: Any, context: Context) -> Model:
         import tf2onnx
 
-        from taxiway.convert.onnx_result import write_onnx
+        from taxiway.convert.onnx_result import writable_opset, write_onnx
 
         try:
-            proto, _ = tf2onnx.convert.from_tflite(str(model.path), opset=options.opset)
+            proto, _ = tf2onnx.convert.from_tflite(str(model.path), opset=writable_opset(options))
         except Exception as error:
             raise StepError(f"tf2onnx cannot convert {model.path.name}: {error}") from error
         real_valued_io(proto.graph, model)
-        return write_onnx(proto, model, context.workdir / "model.onnx")
+        return write_onnx(proto, model, context.workdir / "model.onnx", options)
 
 
 def real_valued_io(graph: Any, model: Model) -> None:
@@ -55,20 +55,12 @@ def real_valued_io(graph: Any, model: Model) -> None:
             tensor = details[spec.name]["name"]
             if tensor not in by_tensor:
                 raise StepError(f"tf2onnx lost the tensor '{tensor}' behind '{spec.name}'")
-            _rename(graph, tensor, f"{spec.name}__stored" if spec.quantized else spec.name)
+            rename(graph, tensor, f"{spec.name}__stored" if spec.quantized else spec.name)
             by_tensor[tensor].name = spec.name
             ordered.append(by_tensor[tensor])
         del values[:]
         values.extend(ordered)
     _move_quantization_inside(graph, model.signature)
-
-
-def _rename(graph: Any, old: str, new: str) -> None:
-    for node in graph.node:
-        node.input[:] = [new if name == old else name for name in node.input]
-        node.output[:] = [new if name == old else name for name in node.output]
-        for child in subgraphs(node):
-            _rename(child, old, new)
 
 
 def _move_quantization_inside(graph: Any, signature: Signature) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from taxiway.errors import StepError
 from taxiway.model.model import Model
+from taxiway.model.runners import onnx_values
 from taxiway.model.runners.batching import fixed_batch, predict
 
 
@@ -31,13 +32,16 @@ class OnnxRunner:
             raise StepError(f"ONNX Runtime cannot load {model.path.name}: {error}") from error
         self.signature = model.signature
         self._outputs = [spec.name for spec in model.signature.outputs]
+        specs = (*model.signature.inputs, *model.signature.outputs)
+        self._extended = onnx_values.needed(specs)
 
     def predict(
         self, inputs: Mapping[str, np.ndarray[Any, Any]]
     ) -> dict[str, np.ndarray[Any, Any]]:
-        return predict(
-            self.signature,
-            lambda stored: self._session.run(self._outputs, stored),
-            inputs,
-            fixed_batch(self.signature),
-        )
+        return predict(self.signature, self._invoke, inputs, fixed_batch(self.signature))
+
+    def _invoke(self, stored: dict[str, Any]) -> list[Any]:
+        if self._extended:
+            return onnx_values.run(self._session, self._outputs, stored)
+        outputs: list[Any] = self._session.run(self._outputs, stored)
+        return outputs
