@@ -20,7 +20,7 @@ from taxiway.convert.result import converted
 from taxiway.errors import StepError
 from taxiway.model import Model
 from taxiway.model.inspect import UNKNOWN_RANK
-from taxiway.model.onnx_file import check_file, write_beside, write_graph
+from taxiway.model.onnx_file import check_file, check_structure, write_beside, write_graph
 
 
 TF2ONNX_OPSETS = range(13, 19)
@@ -72,7 +72,9 @@ def finish(proto: Any, source: Model, options: OnnxConfig, folder: Path) -> Mode
         if source.format == "onnx"
         else write_graph(proto, folder / "model.onnx")
     )
-    check_file(path)
+    # What ONNX cannot infer of a foreign graph, it could not before either.
+    check = check_structure if source.format == "onnx" else check_file
+    check(path)
     if not changes:
         return converted(wanted, path, "onnx")
     result = converted(_with_outputs(wanted, wanted, UNKNOWN_RANK), path, "onnx")

@@ -24,12 +24,12 @@ class OnnxToOnnx(Converter):
         from taxiway.convert.onnx_opset import opset_of, with_opset
         from taxiway.convert.onnx_result import finish
         from taxiway.convert.result import converted
-        from taxiway.model.onnx_file import check_file, copy_model, load_graph
+        from taxiway.model.onnx_file import check_structure, copy_model, load_graph
 
         proto = load_graph(model.path)
         opset = options.opset or opset_of(proto)
         if options.keeps_ends and opset == opset_of(proto):
             path = copy_model(model.path, context.workdir)
-            check_file(path)
+            check_structure(path)
             return converted(model, path, "onnx")
         return finish(with_opset(proto, opset), model, options, context.workdir)

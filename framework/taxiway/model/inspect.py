@@ -58,7 +58,7 @@ def _onnx(path: Path) -> Signature:
                 f"'{value.name}' of {path.name} is of type {error}, expected a tensor",
                 "export it with tensor outputs (scikit-learn: options={'zipmap': False})",
             ) from error
-        axes = [_onnx_axis(axis) for axis in tensor.shape.dim]
+        axes = [axis.dim_param or axis.dim_value or None for axis in tensor.shape.dim]
         known = tensor.HasField("shape") and "(" not in dtype
         return TensorSpec(
             name=value.name, dtype=dtype, shape=_shape(axes) if known else UNKNOWN_RANK
@@ -85,10 +85,6 @@ def onnx_type(type_: Any) -> tuple[str, Any]:
         inner, tensor = onnx_type(getattr(type_, kind).elem_type)
         return f"{kind.removesuffix('_type')}({inner})", tensor
     raise ValueError(kind)
-
-
-def _onnx_axis(axis: Any) -> int | str | None:
-    return axis.dim_value if axis.HasField("dim_value") else axis.dim_param or None
 
 
 def tflite_tensors(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any], str | None]:

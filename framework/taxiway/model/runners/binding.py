@@ -70,7 +70,7 @@ def store(spec: TensorSpec, values: Any) -> Any:
         if values.dtype.kind not in "USO":
             raise _mismatch(spec, values)
         return values.astype(object)
-    dtype = _dtype(spec)
+    dtype = numpy_dtype(spec.dtype)
     kind = "f" if spec.quantized or dtype.kind not in "biuc" else dtype.kind
     accepted = {"f": "fiub", "c": "cfiub", "i": "iub", "u": "iub", "b": "b"}[kind]
     if values.dtype.kind not in accepted and values.dtype != dtype:
@@ -87,7 +87,7 @@ def store(spec: TensorSpec, values: Any) -> Any:
                 f"input '{spec.name}' has values from {values.min()} to {values.max()}, "
                 f"which do not fit {dtype}"
             )
-    return np.ascontiguousarray(values, dtype=dtype)
+    return np.asarray(values, dtype=dtype, order="C")
 
 
 def restore(spec: TensorSpec, values: Any) -> Any:
@@ -106,16 +106,17 @@ def restore(spec: TensorSpec, values: Any) -> Any:
     return centred * np.float32(spec.scale)
 
 
-def _dtype(spec: TensorSpec) -> np.dtype[Any]:
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """The dtype of a TensorSpec, from ml_dtypes where NumPy has none of this name."""
     try:
-        return np.dtype(spec.dtype)
+        return np.dtype(name)
     except TypeError:
         import ml_dtypes
 
-        extension: np.dtype[Any] = np.dtype(getattr(ml_dtypes, spec.dtype))
+        extension: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
         return extension
 
 
 def _mismatch(spec: TensorSpec, values: Array) -> StepError:
-    wanted = "text" if spec.dtype == "str" else _KINDS.get(_dtype(spec).kind, "real numbers")
+    wanted = "text" if spec.dtype == "str" else _KINDS.get(numpy_dtype(spec.dtype).kind, "real numbers")
     return StepError(f"input '{spec.name}' has dtype {values.dtype}, expected {wanted} for {spec}")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from taxiway.model.model import TensorSpec
+from taxiway.model.runners.binding import numpy_dtype
 
 Array = np.ndarray[Any, Any]
 _PER_BYTE = {"int4": 2, "uint4": 2, "float4_e2m1fn": 2, "int2": 4, "uint2": 4}
@@ -20,7 +21,10 @@ _PER_BYTE = {"int4": 2, "uint4": 2, "float4_e2m1fn": 2, "int2": 4, "uint2": 4}
 
 def needed(specs: Iterable[TensorSpec]) -> bool:
     """Whether a tensor has a dtype that NumPy itself does not know."""
-    return any(spec.is_tensor and spec.dtype != "str" and _extension(spec.dtype) for spec in specs)
+    return any(
+        spec.is_tensor and spec.dtype != "str" and extended(numpy_dtype(spec.dtype))
+        for spec in specs
+    )
 
 
 def run(session: Any, outputs: Sequence[str], feeds: Mapping[str, Any]) -> list[Array]:
@@ -29,35 +33,60 @@ def run(session: Any, outputs: Sequence[str], feeds: Mapping[str, Any]) -> list[
     return [_array(value) for value in session.run_with_ort_values(outputs, values)]
 
 
-def _extension(dtype: str) -> bool:
-    try:
-        np.dtype(dtype)
-    except TypeError:
-        return True
-    return False
+def extended(dtype: np.dtype[Any]) -> bool:
+    """Whether ml_dtypes brought it: NumPy marks what was registered with it by a 2."""
+    return dtype.isbuiltin == 2
 
 
 def _value(array: Any) -> Any:
+    import onnx
     import onnxruntime
 
-    if not _extension(array.dtype.name) or array.dtype == object:
+    if not extended(array.dtype):
         return onnxruntime.OrtValue.ortvalue_from_numpy(array)
-    import onnx
-
     code = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-    stored = array.view(np.uint16 if array.dtype.itemsize == 2 else np.uint8)
-    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(stored, code)
+    value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(array.shape), code)
+    content = _packed(array)
+    if content:
+        ctypes.memmove(value.data_ptr(), content, len(content))
+    return value
 
 
-def _array(value: Any) -> Array:
+def _array(value: Any) -> Any:
     import onnx
 
+    if not value.is_tensor():
+        return value.numpy() if value.has_value() else None
     dtype = onnx.helper.tensor_dtype_to_np_dtype(value.element_type())
-    if not _extension(dtype.name) or dtype == object:
-        array: Array = value.numpy()
-        return array
+    if not extended(dtype):
+        return value.numpy()
     shape = tuple(value.shape())
-    stored = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes()) if all(shape) else b""
-    if dtype.name not in _PER_BYTE:
-        return np.frombuffer(stored, dtype).reshape(shape)
-    raise NotImplementedError(dtype.name)
+    size = value.tensor_size_in_bytes() if all(shape) else 0
+    return _unpacked(ctypes.string_at(value.data_ptr(), size) if size else b"", dtype, shape)
+
+
+def _packed(array: Array) -> bytes:
+    per_byte = _PER_BYTE.get(array.dtype.name)
+    if per_byte is None:
+        return array.tobytes()
+    bits = 8 // per_byte
+    flat = array.view(np.uint8).ravel() & (2**bits - 1)
+    flat = np.pad(flat, (0, -len(flat) % per_byte)).reshape(-1, per_byte)
+    shifted = flat << np.arange(0, 8, bits, dtype=np.uint8)
+    packed: Array = np.bitwise_or.reduce(shifted, axis=1)
+    return packed.astype(np.uint8).tobytes()
+
+
+def _unpacked(content: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    per_byte = _PER_BYTE.get(dtype.name)
+    if per_byte is None:
+        return np.frombuffer(content, dtype).reshape(shape)
+    bits, count = 8 // per_byte, int(np.prod(shape))
+    packed = np.frombuffer(content, np.uint8)[:, None]
+    codes = (packed >> np.arange(0, 8, bits, dtype=np.uint8)) & (2**bits - 1)
+    codes = codes.ravel()[:count].astype(np.uint8)
+    if dtype.name.startswith("int"):
+        # Two's complement: the highest bit counts negative.
+        codes = np.where(codes >= 2 ** (bits - 1), codes | (0xFF & ~(2**bits - 1)), codes)
+        return codes.astype(np.uint8).view(np.int8).astype(dtype).reshape(shape)
+    return codes.astype(np.uint8).view(dtype).reshape(shape)
