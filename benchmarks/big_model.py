@@ -129,9 +129,7 @@ def main() -> int:
         np.savez(folder / "samples.npz", x=x, y=np.zeros(8, "i8"))
         (folder / "big.yaml").write_text(RECIPE)
         start = time.perf_counter()
-        found = peaks(
-            taxiway("run", "big.yaml", "--store", "store", "--output", "runs"), folder
-        )
+        found = peaks(taxiway("run", "big.yaml", "--store", "store", "--output", "runs"), folder)
         seconds = time.perf_counter() - start
     print(f"model {size / 1e9:.2f} GB, {seconds:.0f} s")
     for pid, memory in found.items():

@@ -94,7 +94,10 @@ def _stored(test: Any) -> Case:
         for side, values in (("input", model.graph.input), ("output", model.graph.output)):
             count = len(list(each.glob(f"{side}_*.pb")))
             sides.append(
-                [_read(each / f"{side}_{n}.pb", value.type) for n, value in zip(range(count), values, strict=False)]
+                [
+                    _read(each / f"{side}_{n}.pb", value.type)
+                    for n, value in zip(range(count), values, strict=False)
+                ]
             )
         data.append((sides[0], sides[1]))
     return Case(test.name, model, data, test.rtol, test.atol)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from taxiway.convert.dims import Axis
+from taxiway.convert.dims import Axis, resized
+from taxiway.convert.ends import EndsConfig
 from taxiway.errors import StepError
 from taxiway.model import Model, TensorSpec
 from taxiway.model.layout import shape_in
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     import numpy as np
 
     Tensors = dict[str, np.ndarray[Any, Any]]
+
+
+def proven(source: Model, result: Model, options: EndsConfig) -> Model:
+    """`result`, once it has shown that it runs with every size the options changed or freed."""
+    changes = resized(source.signature, options.sizes)
+    if changes:
+        prove_sizes(source, result, changes)
+    return result
 
 
 def prove_sizes(
@@ -44,8 +53,9 @@ def prove_sizes(
         both = runner.predict(large)
     except StepError as error:
         where = ", ".join(f"axis {axis} of '{name}'" for name, axis in changes)
+        said = " ".join(error.message.split())[:600]
         raise StepError(
-            f"the size of {where} cannot change, the graph insists on it: {error.message}",
+            f"the size of {where} cannot change, the graph insists on it: {said}",
             "keep it, or export the model again with a dynamic axis",
         ) from error
     batch = {(spec.name, 0) for spec in result.signature.inputs} == {*freed}

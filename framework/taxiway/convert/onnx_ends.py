@@ -6,7 +6,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from taxiway.convert.ends import FLOATS, EndsConfig, with_dtype, with_layout, with_sizes
+from taxiway.convert.ends import (
+    FLOATS,
+    EndsConfig,
+    require_images,
+    with_dtype,
+    with_layout,
+    with_sizes,
+)
 from taxiway.convert.onnx_layout import (
     layout_of_input,
     layout_of_output,
@@ -84,6 +91,7 @@ def _forget_shapes(graph: Any) -> None:
 
 
 def _lay_out(graph: Any, model: Model, layout: Layout) -> Model:
+    require_images(model, layout)
     inputs, outputs = _by_name(graph.input), _by_name(graph.output)
     has: dict[str, Layout] = {}
     for spec in model.signature.inputs:
@@ -100,12 +108,6 @@ def _lay_out(graph: Any, model: Model, layout: Layout) -> Model:
         found = layout_of_output(graph, outputs[spec.name])
         if found and found != layout:
             ends[spec.name] = found
-    if not any(len(s.shape) in RANKS for s in (*model.signature.inputs, *model.signature.outputs)):
-        raise StepError(
-            f"convert.io_layout={layout}: no input or output is an image (rank 4 or 5): "
-            f"{', '.join(map(str, model.signature.inputs))}",
-            "leave convert.io_layout out",
-        )
     for name, found in has.items():
         transpose_input(graph, inputs[name], found)
     for name, found in ends.items():
@@ -113,7 +115,9 @@ def _lay_out(graph: Any, model: Model, layout: Layout) -> Model:
     _forget_shapes(graph)
     signature = replace(
         model.signature,
-        inputs=tuple(with_layout(s, layout) if s.name in has else s for s in model.signature.inputs),
+        inputs=tuple(
+            with_layout(s, layout) if s.name in has else s for s in model.signature.inputs
+        ),
         outputs=tuple(
             with_layout(s, layout) if s.name in ends else s for s in model.signature.outputs
         ),
@@ -138,7 +142,9 @@ def _cast(graph: Any, model: Model, options: EndsConfig) -> Model:
             inside = f"{spec.name}__{spec.dtype}"
             rename(graph, spec.name, inside)
             inputs[spec.name].type.tensor_type.elem_type = to
-            node = helper.make_node("Cast", [spec.name], [inside], f"{inside}_c", to=codes[spec.dtype])
+            node = helper.make_node(
+                "Cast", [spec.name], [inside], f"{inside}_c", to=codes[spec.dtype]
+            )
             graph.node.insert(0, node)
     for spec in model.signature.outputs:
         if spec.dtype in FLOATS and spec.dtype != options.io_dtype:

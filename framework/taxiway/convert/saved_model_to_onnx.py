@@ -23,9 +23,9 @@ class SavedModelToOnnx(Converter):
         from tf2onnx import tf_loader
 
         from taxiway.convert.onnx_result import writable_opset, write_onnx
-        from taxiway.model.load_saved_model import load_saved_model
+        from taxiway.model.load_saved_model import signature_name
 
-        signature = load_saved_model(model.path).name
+        signature = signature_name(model.path)
         try:
             graph, inputs, outputs, names = tf_loader.from_saved_model(
                 str(model.path),

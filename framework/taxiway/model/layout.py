@@ -13,7 +13,9 @@ RANKS = (4, 5)
 T = TypeVar("T")
 
 
-def other(layout: Layout) -> Layout:
+def other(layout: Layout | None) -> Layout:
+    """The other of the two; of None, which a tensor in the data's own order has, there is none."""
+    assert layout, "a tensor in the data's own order has no other layout"
     return "nhwc" if layout == "nchw" else "nchw"
 
 

@@ -106,9 +106,7 @@ def _copy(source: IO[bytes], target: IO[bytes], length: int) -> None:
         length -= len(piece)
 
 
-def _convert(
-    source: IO[bytes], target: IO[bytes], length: int, half: Callable[[Any], Any]
-) -> None:
+def _convert(source: IO[bytes], target: IO[bytes], length: int, half: Callable[[Any], Any]) -> None:
     import numpy as np
 
     while length:

@@ -39,9 +39,7 @@ def _with_layouts(
     before: tuple[TensorSpec, ...], after: tuple[TensorSpec, ...]
 ) -> tuple[TensorSpec, ...]:
     """A pass does not move channels, and a file does not say that they were moved."""
-    return tuple(
-        replace(new, layout=old.layout) for old, new in zip(before, after, strict=True)
-    )
+    return tuple(replace(new, layout=old.layout) for old, new in zip(before, after, strict=True))
 
 
 def _shown(spec: TensorSpec) -> tuple[str, tuple[int | None, ...]]:

@@ -118,5 +118,7 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
 
 
 def _mismatch(spec: TensorSpec, values: Array) -> StepError:
-    wanted = "text" if spec.dtype == "str" else _KINDS.get(numpy_dtype(spec.dtype).kind, "real numbers")
+    wanted = (
+        "text" if spec.dtype == "str" else _KINDS.get(numpy_dtype(spec.dtype).kind, "real numbers")
+    )
     return StepError(f"input '{spec.name}' has dtype {values.dtype}, expected {wanted} for {spec}")

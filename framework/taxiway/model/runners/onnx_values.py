@@ -80,13 +80,15 @@ def _packed(array: Array) -> bytes:
 def _unpacked(content: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
     per_byte = _PER_BYTE.get(dtype.name)
     if per_byte is None:
-        return np.frombuffer(content, dtype).reshape(shape)
+        array: Array = np.frombuffer(content, dtype).reshape(shape)
+        return array
     bits, count = 8 // per_byte, int(np.prod(shape))
     packed = np.frombuffer(content, np.uint8)[:, None]
     codes = (packed >> np.arange(0, 8, bits, dtype=np.uint8)) & (2**bits - 1)
     codes = codes.ravel()[:count].astype(np.uint8)
     if dtype.name.startswith("int"):
         # Two's complement: the highest bit counts negative.
-        codes = np.where(codes >= 2 ** (bits - 1), codes | (0xFF & ~(2**bits - 1)), codes)
-        return codes.astype(np.uint8).view(np.int8).astype(dtype).reshape(shape)
-    return codes.astype(np.uint8).view(dtype).reshape(shape)
+        codes = np.where(codes >> (bits - 1), codes | (0x100 - 2**bits), codes).astype(np.uint8)
+    stored = codes.view(np.int8 if dtype.name.startswith("int") else np.uint8)
+    unpacked: Array = stored.astype(dtype) if "int" in dtype.name else stored.view(dtype)
+    return unpacked.reshape(shape)
