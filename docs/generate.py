@@ -35,6 +35,8 @@ ABOUT = {
     "optimize": "Passes, by name and in order. The defaults list selects them: "
     "`- optimize: [quantize_static]`. The plan puts the conversion before the first pass that does "
     "not work on the source's format.",
+    "parity": "The proof after every conversion and pass that the model is still the same. It is on "
+    "in every recipe with `- base`; `parity=null` leaves it out.",
     "evaluate": "What is measured on the result, and on the source to compare with. The "
     "[gates](../gates.md) decide whether the result is deployed.",
     "deploy": "What is made of an accepted result. See [bundles](../bundles.md).",
@@ -50,6 +52,7 @@ EXAMPLES = {
     "optimize.float16": "digits_int8 'optimize=[float16]'",
     "optimize.quantize_dynamic": "digits_onnx_int8 'optimize=[quantize_dynamic]'",
     "optimize.quantize_static": "digits_onnx_int8 optimize.quantize_static.calibration.method=entropy",
+    "parity.outputs": "digits_int8 parity.samples=64",
     "source.keras": "digits_int8 source.path=model.keras",
     "source.onnx": "mine.yaml source=onnx source.path=model.onnx",
     "source.saved_model": "mine.yaml source=saved_model source.path=exported/ source.signature=score",

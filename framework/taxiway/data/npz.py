@@ -75,6 +75,10 @@ class NpzDataset:
         return self._options.class_names
 
     @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(self._options.splits)
+
+    @property
     def preprocessing(self) -> dict[str, Any]:
         return dict(msgspec.to_builtins(self._preprocessing))
 

@@ -135,6 +135,7 @@ def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:
     context = Context(
         workdir=workdir,
         seed=task["seed"],
+        reference=_model(task, "reference"),
         baseline=_measurement(task),
         data=_dataset(task),
         figures=task.get("figures") or {},

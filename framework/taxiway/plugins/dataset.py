@@ -41,6 +41,11 @@ class Dataset(Protocol):
     def class_names(self) -> tuple[str, ...] | None: ...
 
     @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of the splits, in the recipe's order."""
+        ...
+
+    @property
     def preprocessing(self) -> dict[str, Any]:
         """What is done to a raw sample before the model sees it, as data; a bundle carries it."""
         ...

@@ -36,6 +36,7 @@ class Context:
     """What a step gets besides its model and its options.
 
     workdir: an empty folder; what the step writes there is its result.
+    reference: for `parity`, the model that went into the step which is judged.
     baseline: for `evaluate`, what the same evaluation measured on the source.
     data: the recipe's dataset; a step reads only what its `reads` declared.
     figures: what `evaluate` measured and what the gates said, for `deploy`.
@@ -45,6 +46,7 @@ class Context:
 
     workdir: Path
     seed: int = 0
+    reference: Model | None = None
     baseline: Measurement | None = None
     data: Dataset | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
@@ -63,7 +65,8 @@ class Step:
     implementations: input format -> `module:Class`, for a plugin that works on several formats.
     not_in_key: options that do not change the result, such as gates or output names.
     seeded: the result depends on `context.seed`, which then enters the cache key.
-    needs: which earlier results the step gets, and depends on: `model`, `baseline`, `evaluation`.
+    needs: which earlier results the step gets, and depends on: `model`,
+    `reference`, `baseline`, `evaluation`.
     """
 
     section: ClassVar[str]
@@ -85,6 +88,13 @@ class Step:
 
     def files(self, options: Any) -> tuple[Path, ...]:
         """What the step reads besides its input paths; the content enters the cache key."""
+        return ()
+
+    def lacks(self, path: Path, options: Any) -> tuple[str, ...]:
+        """What the model at `path` has and this step cannot take, such as `Unique (2 nodes)`.
+
+        Asked by the plan: it reads the file's structure, imports no framework and runs nothing.
+        """
         return ()
 
     def check(self, options: Any) -> None:
@@ -143,6 +153,24 @@ class Pass(Step):
         raise NotImplementedError
 
 
+class Parity(Step):
+    """Proves that a step's result is the model that went into the step, on the same samples.
+
+    It gets the result as its model and the step's input as `context.reference`. The figures are
+    JSON and hold `equal` (the verdict) and `reason` (one sentence for people); files, such as a
+    reproducer, go to the work folder. A result that is not equal is no error of this step: the
+    caller decides. `options.split` names the split that is read; the planner fills in the recipe's
+    where it is null. `options.allow_random` lets a recipe without data go on.
+    """
+
+    section = "parity"
+    runs_model = True
+    needs = frozenset({"model", "reference"})
+
+    def run(self, model: Model, options: Any, context: Context) -> dict[str, Any]:
+        raise NotImplementedError
+
+
 class Evaluate(Step):
     """Measures one model: first the source, where the options compare with it, then the result.
 
@@ -165,7 +193,12 @@ class Evaluate(Step):
 
 
 class Deploy(Step):
-    """Writes and verifies a deployable folder in `context.workdir`."""
+    """Writes and verifies a deployable folder in `context.workdir`.
+
+    excludes: options of `convert` that make what this target cannot run -> why.
+    """
+
+    excludes: ClassVar[Mapping[str, str]] = {}
 
     section = "deploy"
     runs_model = True

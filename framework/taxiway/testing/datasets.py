@@ -25,6 +25,10 @@ class WatchedDataset:
         return self._dataset.class_names
 
     @property
+    def splits(self) -> tuple[str, ...]:
+        return self._dataset.splits
+
+    @property
     def preprocessing(self) -> dict[str, Any]:
         return self._dataset.preprocessing
 
