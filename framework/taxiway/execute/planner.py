@@ -100,6 +100,8 @@ class _Planner:
         self.routes = tuple(_formats(legs) for legs in ways)
         self.route = min(self.route, len(ways) - 1)
         legs = ways[self.route]
+        if convert and not any(leg.name == "convert" for leg in legs):
+            self._refuse_options(start)
         format, model = start, "source"
         for leg in legs:
             gives = leg.plugin.step.produces or leg.format
@@ -113,6 +115,18 @@ class _Planner:
             self._prove(name, gives, {"model": name, "reference": model})
             format, model = gives, name
         return format, model
+
+    def _refuse_options(self, format: Format) -> None:
+        """Nothing is converted where the source has the target's format already and no converter
+        writes it anew: options of the conversion would be ignored."""
+        options = self.recipe.typed(("convert",))
+        default = type(options)()
+        for option in options.__struct_fields__:
+            if getattr(options, option) != getattr(default, option):
+                message = f"convert.{option} has no effect: the source is {format} already"
+                hint = "leave it out, or start from the model that the source was made from"
+                at = ("convert", option)
+                self.problems.append(self.recipe.locator.problem(at, message, hint))
 
     def _prove(self, name: str, format: Format, uses: Mapping[str, str]) -> None:
         """A conversion or a pass is followed by the proof that the model is still the same."""
