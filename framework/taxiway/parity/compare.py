@@ -19,7 +19,7 @@ from taxiway.parity.deviation import (
     scale_of,
     spread_of,
 )
-from taxiway.parity.layout import aligned
+from taxiway.parity.arrange import aligned
 from taxiway.parity.tolerance import PERTURBED, Noise, Precision, limits
 
 Array = np.ndarray[Any, Any]

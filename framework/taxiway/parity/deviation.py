@@ -11,8 +11,8 @@ Array = np.ndarray[Any, Any]
 
 TINY = 1e-12
 """A root mean square below this is that of an output that is zero."""
-_LEAST_SPREAD = 0.1
-"""An output that hardly varies is judged by a tenth of its size at least."""
+_LEAST_SPREAD = 0.25
+"""An output that hardly varies is judged by a quarter of its size."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def scale_of(reference: Array) -> float:
 def spread_of(reference: Array) -> float:
     """Root mean square of what changes from sample to sample: an output's offset carries no signal.
 
-    Bounded from below by a tenth of `scale_of`, for outputs that hardly change.
+    Bounded from below by a quarter of `scale_of`, for outputs that hardly change.
     """
     values = real(reference)
     finite = np.isfinite(values)

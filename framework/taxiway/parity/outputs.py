@@ -64,11 +64,11 @@ class Outputs(plugins.Parity):
     def run(self, model: Model, options: Config, context: Context) -> dict[str, Any]:
         from taxiway.parity import loadable
         from taxiway.parity.precision import precision_of
-        from taxiway.parity.tolerance import coarser
+        from taxiway.parity.tolerance import between
 
         reference = context.reference
         assert reference is not None
-        precision = coarser(precision_of(reference), precision_of(model))
+        precision = between(precision_of(reference), precision_of(model))
         given = getattr(options.tolerances, precision.name)
         found = loadable.fault(model)
         if found is not None:
@@ -82,7 +82,7 @@ class Outputs(plugins.Parity):
 
         if context.data is not None and options.split is not None:
             (selection,) = self.reads(options)
-            return real_samples(context.data, selection), False
+            return real_samples(reference.signature, context.data, selection), False
         if options.allow_random:
             return _random(reference, context.seed), True
         raise StepError(
@@ -169,7 +169,7 @@ class _Proof:
 
     def _judge(self) -> list[Judgement]:
         from taxiway.parity.compare import judge, pair
-        from taxiway.parity.noise import perturbed
+        from taxiway.parity.perturb import perturbed
         from taxiway.parity.observe import observe, with_kernels
 
         reference, model, precision = self._reference, self._model, self._precision
@@ -210,17 +210,14 @@ class _Proof:
 
     def _divergence(self, worst: Judgement) -> dict[str, Any] | None:
         """Where the error comes from, as the tracer names it; None where it finds nothing."""
-        try:
-            from taxiway.parity.divergence import first_divergence
-        except ImportError:
-            return None
-        tolerance = worst.limit.total or self._precision.floor
+        from taxiway.parity.divergence import first_divergence
+
         found = first_divergence(
             self._reference,
             self._model,
             self._inputs,
-            tolerance,
-            self._context.workdir / "reproducer",
+            worst.limit.total or self._precision.floor,
+            self._context.workdir / REPRODUCER,
         )
         return None if found is None else dict(msgspec.to_builtins(found))
 

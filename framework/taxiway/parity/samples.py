@@ -9,7 +9,7 @@ import numpy as np
 
 from taxiway.errors import StepError
 from taxiway.model import Signature, TensorSpec
-from taxiway.parity.layout import arranged, fits
+from taxiway.parity.arrange import arranged, fits
 from taxiway.plugins import Dataset, Selection
 
 Array = np.ndarray[Any, Any]
@@ -20,13 +20,27 @@ SIZES = (16, 64, 32, 128, 8, 1, 224)
 _WORDS = ("runway", "taxi", "hangar", "a b", "")
 
 
-def real_samples(data: Dataset, selection: Selection) -> dict[str, Array]:
-    """The first rows of a split, preprocessed as the recipe says."""
+def real_samples(
+    signature: Signature, data: Dataset, selection: Selection
+) -> dict[str, Array]:
+    """The first rows of a split, preprocessed as the recipe says, under the model's input names.
+
+    Integers for an input of real values, such as pixels, become float32.
+    """
     count = data.count(selection)
     if not count:
         raise StepError(f"split '{selection.split}' has no rows to compare with")
     batch = next(iter(data.batches(selection, count)))
-    return batch.inputs
+    samples = bound(signature, batch.inputs)
+    real = {spec.name for spec in signature.inputs if _is_real(spec)}
+    return {
+        name: array.astype(np.float32) if name in real and array.dtype.kind in "iub" else array
+        for name, array in samples.items()
+    }
+
+
+def _is_real(spec: TensorSpec) -> bool:
+    return spec.quantized or "float" in spec.dtype
 
 
 def random_samples(signature: Signature, seed: int) -> Iterator[dict[str, Array]]:
@@ -99,7 +113,7 @@ def bound(signature: Signature, samples: Mapping[str, Array]) -> dict[str, Array
 
 def _suits(spec: TensorSpec, array: Array) -> bool:
     kinds = "SUO" if spec.dtype == "str" else "b" if spec.dtype == "bool" else "iu"
-    if spec.quantized or "float" in spec.dtype:
-        kinds = "f"
+    if _is_real(spec):
+        kinds = "fiu"
     shape = arranged(array, spec.shape).shape
     return array.dtype.kind in kinds and (spec.shape == ("...",) or fits(shape, spec.shape))

@@ -2,14 +2,14 @@
 
 A flat limit cannot tell rounding from a fault: correct conversions of an ill-conditioned model
 differ by 1e-4 where a wrong epsilon in a well-conditioned one changes 1e-6. So the noise of the
-model at hand is measured (see `noise`), and the limit is a multiple of it. docs/parity.md has the
+model at hand is measured (see `perturb`), and the limit is a multiple of it. docs/parity.md has the
 measurements that the numbers here were chosen by.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from taxiway.parity.deviation import NONE, Deviation
@@ -35,7 +35,8 @@ class Precision:
     unit: how far two neighbouring numbers are apart, relative to their size; for a quantized
     precision, relative to the range of a tensor. floor: a total error that is always accepted.
     unmeasured: the same for a model whose noise cannot be measured. cap: a total error that is never
-    accepted.
+    accepted. rounding: the floor of a step that rounds a finer model's weights to this precision, of
+    which inputs say nothing.
     """
 
     name: Name
@@ -43,29 +44,34 @@ class Precision:
     floor: float
     unmeasured: float
     cap: float
+    rounding: float
     quantized: bool = False
 
 
 def _floating(name: Name, digits: int, cap: float) -> Precision:
     unit = 2.0**-digits
-    return Precision(name, unit, floor=4 * unit, unmeasured=16 * unit, cap=cap)
+    return Precision(name, unit, 4 * unit, 16 * unit, cap, rounding=4 * unit)
 
 
 PRECISIONS: Mapping[Name, Precision] = {
     "fp32": _floating("fp32", 23, 1e-2),
     "fp16": _floating("fp16", 10, 0.1),
     "bf16": _floating("bf16", 7, 0.3),
-    "int16": Precision("int16", 1 / 65535, 0.02, 0.1, 0.2, quantized=True),
-    "int8": Precision("int8", 1 / 255, 0.05, 0.3, 0.5, quantized=True),
-    "int4": Precision("int4", 1 / 255, 0.1, 0.4, 0.6, quantized=True),
+    "int16": Precision("int16", 1 / 65535, 0.02, 0.1, 0.2, 0.08, quantized=True),
+    "int8": Precision("int8", 1 / 255, 0.05, 0.3, 0.5, 0.2, quantized=True),
+    "int4": Precision("int4", 1 / 255, 0.1, 0.4, 0.6, 0.4, quantized=True),
 }
 """From the finest to the coarsest."""
 
 
-def coarser(a: Name, b: Name) -> Precision:
-    """The precision in which models of these two can be compared."""
+def between(a: Name, b: Name) -> Precision:
+    """The precision in which models of these two can be compared: the coarser one.
+
+    Where only one of them has it, its rounding is part of what may differ.
+    """
     order = list(PRECISIONS)
-    return PRECISIONS[max(a, b, key=order.index)]
+    coarser = PRECISIONS[max(a, b, key=order.index)]
+    return coarser if a == b else replace(coarser, floor=coarser.rounding)
 
 
 @dataclass(frozen=True)
