@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from taxiway.parity.arrange import aligned
 from taxiway.parity.deviation import (
     NONE,
     Deviation,
@@ -19,7 +20,6 @@ from taxiway.parity.deviation import (
     scale_of,
     spread_of,
 )
-from taxiway.parity.arrange import aligned
 from taxiway.parity.tolerance import PERTURBED, Noise, Precision, limits
 
 Array = np.ndarray[Any, Any]
@@ -109,16 +109,16 @@ def judge(
     Integers, booleans and text must be equal, but for the share that the reference's own noise
     turns over (ties of an argmax). Real values are judged by `tolerance.limits`.
     """
-    names = {"name": candidate.name, "reference_name": reference.name}
+    output = Judgement(candidate.name, reference.name)
     a, b = reference.values, candidate.values
     placed = aligned(a, b)
     if placed is None:
-        return Judgement(**names, fault=f"has shape {list(b.shape)}, expected {list(a.shape)}")
+        return replace(output, fault=f"has shape {list(b.shape)}, expected {list(a.shape)}")
     if _is_text(a) != _is_text(b):
-        return Judgement(**names, fault=f"has dtype {b.dtype}, expected {a.dtype}")
+        return replace(output, fault=f"has dtype {b.dtype}, expected {a.dtype}")
     if _is_exact(a) and _is_exact(placed):
-        return _exact(names, a, placed, reference.flips, precision)
-    return _measured(names, a, placed, reference.noise, candidate.noise, precision, given)
+        return _exact(output, a, placed, reference.flips, precision)
+    return _measured(output, a, placed, reference.noise, candidate.noise, precision, given)
 
 
 def _is_text(values: Array) -> bool:
@@ -129,9 +129,7 @@ def _is_exact(values: Array) -> bool:
     return values.dtype.kind in "biuSUO"
 
 
-def _exact(
-    names: Mapping[str, str], a: Array, b: Array, flips: float, precision: Precision
-) -> Judgement:
+def _exact(output: Judgement, a: Array, b: Array, flips: float, precision: Precision) -> Judgement:
     share = mismatch(a, b)
     allowed = PERTURBED * flips
     if precision.quantized:
@@ -147,8 +145,8 @@ def _exact(
             f"differs in {100 * share:.3g} % of its {a.size:,} values (first at {first}), "
             f"{100 * allowed:.3g} % may"
         )
-    return Judgement(
-        **names,
+    return replace(
+        output,
         error=Deviation(share, share, largest),
         limit=Deviation(allowed, 1.0, float("inf")),
         noise=Deviation(flips, flips, 0.0),
@@ -157,7 +155,7 @@ def _exact(
 
 
 def _measured(
-    names: Mapping[str, str],
+    output: Judgement,
     a: Array,
     b: Array,
     noise: Noise,
@@ -171,8 +169,8 @@ def _measured(
     both = Noise(noise.perturbed, (noise.kernels or NONE).over(other.kernels or NONE))
     limit = limits(precision, both, given)
     agreement = _agreement(a, b, both.measured.element * scale)
-    made = Judgement(
-        **names,
+    made = replace(
+        output,
         error=error,
         limit=limit,
         noise=both.measured,
@@ -181,32 +179,27 @@ def _measured(
         worst_sample=_worst(a, b),
     )
     if a.size and not np.isfinite(real(a)).any():
-        return _with(made, "has no finite value in the reference, which proves nothing")
+        return replace(made, fault="has no finite value in the reference, which proves nothing")
     if not same_specials(a, b):
-        return _with(made, _specials(a, b))
+        return replace(made, fault=_specials(a, b))
     if precision.quantized:
         # A sample that changes its class moves by its whole size: the worst one says nothing here.
         if error.total > limit.total:
-            return _with(made, _too_far("over all values", error.total, limit.total))
+            return replace(made, fault=_too_far("over all values", error.total, limit.total))
         if agreement and agreement[1] >= _DECIDED and agreement[0] < _AGREE:
-            return _with(made, f"names another class in {100 * (1 - agreement[0]):.0f} % of samples")
+            flipped = f"names another class in {100 * (1 - agreement[0]):.0f} % of samples"
+            return replace(made, fault=flipped)
         return made
     if error.total > limit.total:
-        return _with(made, _too_far("relative", error.total, limit.total))
+        return replace(made, fault=_too_far("relative", error.total, limit.total))
     if error.sample > limit.sample:
         where = f"relative in sample {made.worst_sample}"
-        return _with(made, _too_far(where, error.sample, limit.sample))
+        return replace(made, fault=_too_far(where, error.sample, limit.sample))
     if error.element > limit.element:
         index = np.unravel_index(int(np.argmax(_errors(a, b))), a.shape) if a.ndim else ()
         where = f"relative at {[int(i) for i in index]}"
-        return _with(made, _too_far(where, error.element, limit.element))
+        return replace(made, fault=_too_far(where, error.element, limit.element))
     return made
-
-
-def _with(made: Judgement, fault: str) -> Judgement:
-    from dataclasses import replace
-
-    return replace(made, fault=fault)
 
 
 def _too_far(where: str, error: float, limit: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from taxiway.parity.compare import Judgement
-    from taxiway.parity.tolerance import Name, Precision
+    from taxiway.parity.tolerance import Precision
 
     Tensors = Mapping[str, np.ndarray[Any, Any]]
+
+REPRODUCER = "reproducer"
+"""Folder in the work folder for the one-operator reproducer of a divergence."""
 
 Positive = Annotated[int, Meta(ge=1)]
 Limit = Annotated[float, Meta(gt=0)]
@@ -161,16 +166,14 @@ class _Proof:
         if not wrong:
             return made | {"equal": True, "reason": self._agreed(judged)}
         worst = max(wrong, key=lambda judgement: judgement.excess)
-        divergence = self._divergence(worst)
-        return made | {
-            "reason": _reason(worst, len(wrong), divergence, self._precision),
-            "divergence": divergence,
-        }
+        divergence, where = self._divergence(worst)
+        reason = f"{_reason(worst, len(wrong), self._precision)}; {where}"
+        return made | {"reason": reason, "divergence": divergence}
 
     def _judge(self) -> list[Judgement]:
         from taxiway.parity.compare import judge, pair
-        from taxiway.parity.perturb import perturbed
         from taxiway.parity.observe import observe, with_kernels
+        from taxiway.parity.perturb import perturbed
 
         reference, model, precision = self._reference, self._model, self._precision
         variants = perturbed(self._inputs, precision, self._context.seed)
@@ -182,7 +185,7 @@ class _Proof:
         try:
             actual = observe(model, self._inputs, (), precision)
         except StepError as error:
-            raise _Failed(f"the result does not run: {error.message}") from error
+            raise _Failed(f"it does not run on the reference's samples: {error.message}") from error
         self._tick(3)
         if model.format != reference.format:
             actual = with_kernels(actual, model, self._inputs, precision)
@@ -190,7 +193,7 @@ class _Proof:
         pairs = pair(expected, actual)
         if pairs is None:
             names = [", ".join(o.name for o in side) for side in (actual, expected)]
-            raise _Failed(f"the result gives outputs {names[0]}; expected {names[1]}")
+            raise _Failed(f"it gives outputs {names[0]}; expected {names[1]}")
         return [judge(a, b, precision, self._given) for a, b in pairs]
 
     def _tick(self, done: int) -> None:
@@ -208,18 +211,30 @@ class _Proof:
             f"tolerance {worst.limit.total:.2g}"
         )
 
-    def _divergence(self, worst: Judgement) -> dict[str, Any] | None:
-        """Where the error comes from, as the tracer names it; None where it finds nothing."""
+    def _divergence(self, worst: Judgement) -> tuple[dict[str, Any] | None, str]:
+        """Where the error comes from, as the tracer names it, and in words."""
         from taxiway.parity.divergence import first_divergence
 
-        found = first_divergence(
-            self._reference,
-            self._model,
-            self._inputs,
-            worst.limit.total or self._precision.floor,
-            self._context.workdir / REPRODUCER,
-        )
-        return None if found is None else dict(msgspec.to_builtins(found))
+        try:
+            found = first_divergence(
+                self._reference,
+                self._model,
+                self._inputs,
+                worst.limit.total or self._precision.floor,
+                self._context.workdir / REPRODUCER,
+            )
+        except Exception as error:
+            # The verdict stands without the place; the worker's log has the rest.
+            traceback.print_exc()
+            return None, f"where it begins could not be traced: {_first_line(error)}"
+        if found is None:
+            return None, "no single operator introduces it"
+        plain = dict(_plain(msgspec.to_builtins(found)))
+        return plain, _where(plain)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or repr(error)).splitlines()[0]
 
 
 class _Failed(Exception):
@@ -230,9 +245,7 @@ class _Failed(Exception):
         self.reason = reason
 
 
-def _reason(
-    worst: Judgement, count: int, divergence: Mapping[str, Any] | None, precision: Precision
-) -> str:
+def _reason(worst: Judgement, count: int, precision: Precision) -> str:
     text = f"output '{worst.name}' {worst.fault}"
     if count > 1:
         text += f" ({count} outputs differ)"
@@ -241,6 +254,23 @@ def _reason(
             f"; the reference itself moves by {worst.noise.total:.2g} where its inputs are off by "
             f"one unit of {precision.name}"
         )
-    if divergence and divergence.get("operator"):
-        text += f"; the first operator that introduces an error is {divergence['operator']}"
     return text
+
+
+def _where(divergence: Mapping[str, Any]) -> str:
+    operator = f"{divergence['op_type']} '{divergence['operator']}'"
+    if divergence["introduced"] is None:
+        return f"the first operator that has no counterpart in the reference is {operator}"
+    return (
+        f"the first operator that introduces an error is {operator} "
+        f"(introduced {divergence['introduced']:.2g}, inherited {divergence['inherited']:.2g})"
+    )
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no infinity and no NaN: None in their place."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

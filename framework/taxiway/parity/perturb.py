@@ -40,10 +40,11 @@ def perturbed(
 def _moved(array: Array, precision: Precision, random: np.random.Generator) -> Array:
     if array.dtype.kind != "f" or not array.size:
         return array
+    shift: Array
     if precision.quantized:
         finite = array[np.isfinite(array)]
         span = float(finite.max() - finite.min()) if finite.size else 0.0
-        shift = random.uniform(-0.5, 0.5, array.shape) * span * precision.unit
+        shift = span * precision.unit * np.asarray(random.uniform(-0.5, 0.5, array.shape))
     else:
         signs = random.integers(0, 2, array.shape, dtype=np.int8) * 2.0 - 1.0
         shift = signs * precision.unit * np.where(np.isfinite(array), array, 0.0)

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
 from taxiway.model import Model
 from taxiway.parity.tolerance import PRECISIONS, Name
 from taxiway.safety.protobuf import BYTES, VARINT, Malformed, fields, submessages, text
@@ -79,9 +80,7 @@ def _onnx(path: Path) -> set[Name]:
     if _BFLOAT16 in types:
         found.add("bf16")
     if quantized:
-        found.add(
-            "int4" if types & {*_INT4} else "int16" if types & {*_INT16} else "int8"
-        )
+        found.add("int4" if types & {*_INT4} else "int16" if types & {*_INT16} else "int8")
     return found
 
 

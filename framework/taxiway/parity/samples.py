@@ -20,9 +20,7 @@ SIZES = (16, 64, 32, 128, 8, 1, 224)
 _WORDS = ("runway", "taxi", "hangar", "a b", "")
 
 
-def real_samples(
-    signature: Signature, data: Dataset, selection: Selection
-) -> dict[str, Array]:
+def real_samples(signature: Signature, data: Dataset, selection: Selection) -> dict[str, Array]:
     """The first rows of a split, preprocessed as the recipe says, under the model's input names.
 
     Integers for an input of real values, such as pixels, become float32.
@@ -102,7 +100,7 @@ def bound(signature: Signature, samples: Mapping[str, Array]) -> dict[str, Array
             f"are {', '.join(samples) or 'none'}",
             "name the arrays of the data as the model names its inputs",
         )
-    left = {name: array for name, array in samples.items()}
+    left = dict(samples)
     chosen: dict[str, Array] = {s.name: left.pop(s.name) for s in specs if s.name in left}
     for spec in specs:
         if spec.name not in chosen:
