@@ -132,7 +132,7 @@ def _is_exact(values: Array) -> bool:
 def _exact(output: Judgement, a: Array, b: Array, flips: float, precision: Precision) -> Judgement:
     share = mismatch(a, b)
     allowed = PERTURBED * flips
-    if precision.quantized:
+    if precision.rounds:
         allowed = max(allowed, 1 - _AGREE)
     elif a.size >= _LARGE:
         allowed = max(allowed, _FLIPS)
@@ -182,7 +182,7 @@ def _measured(
         return replace(made, fault="has no finite value in the reference, which proves nothing")
     if not same_specials(a, b):
         return replace(made, fault=_specials(a, b))
-    if precision.quantized:
+    if precision.rounds:
         # A sample that changes its class moves by its whole size: the worst one says nothing here.
         if error.total > limit.total:
             return replace(made, fault=_too_far("over all values", error.total, limit.total))

@@ -67,13 +67,18 @@ class Outputs(plugins.Parity):
         return (Selection(options.split, options.samples),) if options.split else ()
 
     def run(self, model: Model, options: Config, context: Context) -> dict[str, Any]:
+        from taxiway.model.runners import runtime_of
         from taxiway.parity import loadable
         from taxiway.parity.precision import precision_of
         from taxiway.parity.tolerance import between
 
         reference = context.reference
         assert reference is not None
-        precision = between(precision_of(reference), precision_of(model))
+        precision = between(
+            precision_of(reference),
+            precision_of(model),
+            one_runtime=runtime_of(reference.format) == runtime_of(model.format),
+        )
         given = getattr(options.tolerances, precision.name)
         found = loadable.fault(model)
         if found is not None:

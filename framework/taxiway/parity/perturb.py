@@ -26,7 +26,7 @@ def perturbed(
 ) -> Iterator[dict[str, Array]]:
     """Copies of `inputs` (each `[n, ...]`) whose real values are off by one unit; none without such.
 
-    Floating: x * (1 +- unit), signs at random. Quantized: up to half a step of the tensor's range
+    Relative: x * (1 +- unit), signs at random. On a grid: up to half a step of the tensor's range
     either way, as rounding to a grid does.
     """
     if not any(array.dtype.kind == "f" for array in inputs.values()):
@@ -41,7 +41,7 @@ def _moved(array: Array, precision: Precision, random: np.random.Generator) -> A
     if array.dtype.kind != "f" or not array.size:
         return array
     shift: Array
-    if precision.quantized:
+    if precision.grid:
         finite = array[np.isfinite(array)]
         span = float(finite.max() - finite.min()) if finite.size else 0.0
         shift = span * precision.unit * np.asarray(random.uniform(-0.5, 0.5, array.shape))
