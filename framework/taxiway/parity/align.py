@@ -21,7 +21,7 @@ from taxiway.errors import StepError
 from taxiway.parity.layout import Layout
 from taxiway.parity.names import common_names, output_pairs
 from taxiway.parity.noise import MARGIN, own_rounding, shaken
-from taxiway.parity.relative import relative_error
+from taxiway.parity.relative import EQUAL, Deviation, deviation
 from taxiway.parity.trace import Operator, Trace
 from taxiway.parity.values import Match, Values
 
@@ -101,6 +101,14 @@ class Pair:
         return None if _grid(step) in self._reference_grids else step
 
     @cached_property
+    def coarse(self) -> bool:
+        """Whether the candidate holds computed tensors in steps that the reference has not."""
+        steps = (
+            self.candidate.step(name) for op in self.candidate.operators for name in op.outputs
+        )
+        return any(s is not None and _grid(s) not in self._reference_grids for s in steps)
+
+    @cached_property
     def reference_producers(self) -> dict[str, Operator]:
         return {name: op for op in self.reference.operators for name in op.outputs}
 
@@ -127,6 +135,8 @@ class Alignment:
 
     def __init__(self, pair: Pair, tolerance: float, base: Alignment | None = None) -> None:
         self.pair, self.tolerance = pair, tolerance
+        # A calibrated range leaves single outliers out: there only the whole counts.
+        self.bound = Deviation(tolerance, float("inf") if pair.coarse else tolerance)
         self._base = base
         self._states: dict[str, State] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
@@ -194,8 +204,8 @@ class Alignment:
     def set_input(self, name: str, other: str | None) -> None:
         """An input of the model, which holds what the reference's input `other` holds."""
         value = self.pair.actual[name]
-        match = self.pair.expected.compare(other, value, self.tolerance) if other else None
-        matches = (match,) if match else self.find(name, value, self.tolerance)
+        match = self.pair.expected.compare(other, value, self.bound) if other else None
+        matches = (match,) if match else self.find(name, value, self.bound)
         self._shapes[name] = value.shape
         self.set(name, State(matches=matches, value=None if matches else value, whole=True))
 
@@ -212,7 +222,7 @@ class Alignment:
             for name, state in zip(op.fed, states, strict=True)
         )
         if whole and all(name in actual for name in op.outputs):
-            found = {name: self.find(name, actual[name], self.tolerance) for name in op.outputs}
+            found = {name: self.find(name, actual[name], self.bound) for name in op.outputs}
             if all(found.values()) or not any(s and s.matches for s in states):
                 for name, matches in found.items():
                     self._shapes[name] = actual[name].shape
@@ -225,15 +235,15 @@ class Alignment:
         if results is None:
             self.opaque.update(op.outputs)
             return
-        found = {name: self.find(name, value, self.tolerance) for name, value in results.items()}
+        found = {name: self.find(name, value, self.bound) for name, value in results.items()}
         noisy: Mapping[str, Array] = {}
         if not all(found.values()):
             noisy = self.execute(op, noisy=True) or {}
             for name, value in results.items():
                 if not found[name] and name in noisy:
-                    explained = self.explained(name, value, noisy[name])
-                    if MARGIN * explained > self.tolerance:
-                        found[name] = self.find(name, value, MARGIN * explained)
+                    wider = self.allowed(name, value, noisy[name])
+                    if wider != self.bound:
+                        found[name] = self.find(name, value, wider)
         for name, value in results.items():
             self._shapes[name] = value.shape
             if found[name]:
@@ -241,13 +251,15 @@ class Alignment:
             else:
                 self.set(name, State(value=value, noisy=noisy.get(name)))
 
-    def explained(self, name: str, value: Array, noisy: Array) -> float:
-        """The relative difference that rounding explains: in what the operator was fed with, and
-        in what it gives."""
-        difference = relative_error(noisy, value)
-        if not np.isfinite(difference):
-            return 0.0
-        return difference + own_rounding(value, self.pair.step(name, value, constant=False))
+    def allowed(self, name: str, value: Array, noisy: Array | None) -> Deviation:
+        """The bound on a difference in `value`: the tolerance, or what rounding explains, in what
+        the operator was fed with and in what it gives."""
+        explained = EQUAL if noisy is None else deviation(noisy, value)
+        if not np.isfinite(explained.whole):
+            explained = EQUAL
+        rms, worst = own_rounding(value, self.pair.step(name, value, constant=False))
+        explained = Deviation(explained.whole + rms, explained.worst + worst)
+        return self.bound.widened(explained, MARGIN)
 
     def execute(self, op: Operator, noisy: bool = False) -> dict[str, Array] | None:
         """The operator's outputs from what it is fed with; None where nothing can be computed."""
@@ -297,19 +309,19 @@ class Alignment:
                 return
             members |= {member.index: member for member in added}
 
-    def find(self, name: str, value: Array, tolerance: float) -> tuple[Match, ...]:
+    def find(self, name: str, value: Array, bound: Deviation) -> tuple[Match, ...]:
         """The reference's tensors that hold `value`, the best first."""
         expected = self.pair.expected
         other = self.pair.named.get(name)
         if other is not None:
             stored = expected[other]
-            error = relative_error(value, stored)
-            if error > tolerance:
+            error = deviation(value, stored)
+            if not error.within(bound):
                 return ()
             order = tuple(range(sum(size != 1 for size in stored.shape)))
-            return (Match(other, Layout(order), error),)
+            return (Match(other, Layout(order), max(error)),)
         found: list[Match] = []
-        for match in expected.matches(value, tolerance):
+        for match in expected.matches(value, bound):
             found.append(match)
             if len(found) >= MAX_MATCHES:
                 break

@@ -16,8 +16,7 @@ import numpy as np
 
 from taxiway.parity.align import Alignment, Pair
 from taxiway.parity.layout import Layout, layouts
-from taxiway.parity.noise import MARGIN
-from taxiway.parity.relative import relative_error
+from taxiway.parity.relative import deviation, relative_error
 from taxiway.parity.trace import Operator
 from taxiway.parity.values import Match
 
@@ -70,10 +69,8 @@ def _agrees(alignment: Alignment, name: str, other: str) -> bool:
     if state is not None and any(match.name == other for match in state.matches):
         return True
     expected = alignment.pair.expected[other]
-    allowed = alignment.tolerance
-    if state is not None and state.noisy is not None:
-        allowed = max(allowed, MARGIN * alignment.explained(name, value, state.noisy))
-    if relative_error(value, expected) <= allowed:
+    allowed = alignment.allowed(name, value, state.noisy if state else None)
+    if deviation(value, expected).within(allowed):
         return True
     return alignment.pair.expected.compare(other, value, allowed) is not None
 
@@ -234,12 +231,13 @@ def _saturates(alignment: Alignment, name: str, current: Array | None, value: Ar
     if step is None or current is None or current.shape != value.shape:
         return False
     held = trace.represent(name, value)
-    lost = relative_error(held, value)
+    lost = deviation(held, value)
     state = alignment.state(name)
-    allowed = alignment.tolerance
-    if state is not None and state.noisy is not None:
-        allowed = max(allowed, MARGIN * alignment.explained(name, current, state.noisy))
-    return lost > allowed and relative_error(current, held) <= min(allowed, lost / 2)
+    allowed = alignment.allowed(name, current, state.noisy if state else None)
+    if lost.within(allowed):
+        return False
+    # What is left once the loss is taken as given is small against it.
+    return max(deviation(current, held)) <= max(lost) / 2
 
 
 def counterparts(
@@ -307,7 +305,7 @@ def _put_right(
     """The share of the consumers of the tensor that are right once it holds `value`."""
     trial = Alignment(pair, alignment.tolerance, base=alignment)
     trial.give(name, pair.candidate.represent(name, value))
-    known = {match.name for match in pair.expected.matches(value, alignment.tolerance)} | {other}
+    known = {match.name for match in pair.expected.matches(value, alignment.bound)} | {other}
     outputs = {mine: theirs for theirs, mine in pair.outputs}
     affected, verdict = {name}, {}
     visited: list[Operator] = []

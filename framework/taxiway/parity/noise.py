@@ -52,9 +52,15 @@ def _eps(dtype: np.dtype[Any]) -> float:
     return float(np.finfo(dtype).eps)
 
 
-def own_rounding(value: Array, step: Array | float | None) -> float:
-    """The root mean square of a tensor's own rounding, relative to that of its values."""
+def own_rounding(value: Array, step: Array | float | None) -> tuple[float, float]:
+    """A tensor's own rounding: its root mean square relative to that of the values, and its largest
+    relative to the largest value."""
     if step is None or not value.size:
-        return 0.0
-    rms = float(np.sqrt(np.mean(np.square(value, dtype=np.float64))))
-    return float(np.sqrt(np.mean(np.square(step)) * _STEP_VARIANCE)) / rms if rms else 0.0
+        return 0.0, 0.0
+    wide = value.astype(np.float64)
+    rms, top = float(np.sqrt(np.mean(np.square(wide)))), float(np.max(np.abs(wide)))
+    if not top:
+        return 0.0, 0.0
+    spread = float(np.sqrt(np.mean(np.square(step)) * _STEP_VARIANCE))
+    # The margin is in standard deviations; no rounding is further than half a step.
+    return spread / rms, 0.5 * float(np.max(step)) / MARGIN / top

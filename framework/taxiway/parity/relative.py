@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,19 +11,43 @@ EPS32 = float(np.finfo(np.float32).eps)
 _CHUNK = 2**20
 
 
-def relative_error(actual: Array, expected: Array) -> float:
-    """The larger of ||a - e|| / ||e|| and max|a - e| / max|e|, summed in float64.
+class Deviation(NamedTuple):
+    """whole: ||a - e|| / ||e||. worst: max|a - e| / max|e|. Also a bound on both."""
 
-    The first is the error of the whole, the second that of the worst element. Text and booleans:
-    the share of elements that differ. Infinite where the shapes differ, where only one side is no
+    whole: float
+    worst: float
+
+    def within(self, bound: Deviation) -> bool:
+        return self.whole <= bound.whole and self.worst <= bound.worst
+
+    def widened(self, other: Deviation, factor: float = 1.0) -> Deviation:
+        """The larger of this and `factor` times the other, each for itself."""
+        return Deviation(
+            max(self.whole, factor * other.whole), max(self.worst, factor * other.worst)
+        )
+
+
+EQUAL = Deviation(0.0, 0.0)
+DIFFERENT = Deviation(float("inf"), float("inf"))
+
+
+def relative_error(actual: Array, expected: Array) -> float:
+    """The larger part of `deviation`."""
+    return max(deviation(actual, expected))
+
+
+def deviation(actual: Array, expected: Array) -> Deviation:
+    """The error of the whole and of the worst element, summed in float64.
+
+    Text and booleans: the share of elements that differ. Infinite where the shapes differ, where only one side is no
     finite number, or where all of `expected` is 0 and `actual` is not.
     """
     if actual.shape != expected.shape:
-        return float("inf")
+        return DIFFERENT
     if not actual.size:
-        return 0.0
+        return EQUAL
     if actual.dtype.kind not in "iufc" and not _is_extension(actual):
-        return float(np.mean(actual != expected))
+        return Deviation(*2 * (float(np.mean(actual != expected)),))
     a, e = actual.reshape(-1), expected.reshape(-1)
     total = scale = worst = top = 0.0
     for start in range(0, a.size, _CHUNK):
@@ -31,7 +55,7 @@ def relative_error(actual: Array, expected: Array) -> float:
         piece_e = _wide(e[start : start + _CHUNK])
         same = (piece_a == piece_e) | (np.isnan(piece_a) & np.isnan(piece_e))
         if not np.all(same | (np.isfinite(piece_a) & np.isfinite(piece_e))):
-            return float("inf")
+            return DIFFERENT
         with np.errstate(invalid="ignore"):
             difference = np.abs(np.where(same, 0, piece_a - piece_e))
         magnitude = np.abs(np.where(np.isfinite(piece_e), piece_e, 0))
@@ -39,10 +63,10 @@ def relative_error(actual: Array, expected: Array) -> float:
         scale += float(np.dot(magnitude, magnitude))
         worst, top = max(worst, float(difference.max())), max(top, float(magnitude.max()))
     if worst == 0.0:
-        return 0.0
+        return EQUAL
     if top == 0.0:
-        return float("inf")
-    return max(float(np.sqrt(total / scale)) if scale else 0.0, worst / top)
+        return DIFFERENT
+    return Deviation(float(np.sqrt(total / scale)) if scale else 0.0, worst / top)
 
 
 def _wide(values: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from taxiway.parity.relative import relative_error
+from taxiway.parity.relative import Deviation, deviation
 from taxiway.parity.layout import Layout, layouts
 
 Array = np.ndarray[Any, Any]
@@ -100,7 +100,7 @@ class Values:
         """Names of the tensors with so many elements."""
         return [name for _, name in self._by_size.get(size, [])]
 
-    def matches(self, value: Array, tolerance: float) -> Iterator[Match]:
+    def matches(self, value: Array, bound: Deviation) -> Iterator[Match]:
         """The tensors that hold the elements of `value` in some layout, up to a relative error.
 
         Any reordering keeps the norm, and moves sum and extremes by no more than the norm of the
@@ -111,7 +111,7 @@ class Values:
             return
         group = self._by_size.get(mark.size, [])
         # A tensor of many equal elements matches in norm only; 2 covers both error measures.
-        slack = 2 * tolerance * mark.norm + 1e-300
+        slack = 2 * bound.whole * mark.norm + 1e-300
         start = bisect.bisect_left(group, (mark.norm - slack, ""))
         for norm, name in group[start:]:
             if norm > mark.norm + slack:
@@ -123,16 +123,16 @@ class Values:
                 and abs(other.high - mark.high) <= slack
             )
             if near:
-                found = self.compare(name, value, tolerance)
+                found = self.compare(name, value, bound)
                 if found is not None:
                     yield found
 
-    def compare(self, name: str, value: Array, tolerance: float) -> Match | None:
+    def compare(self, name: str, value: Array, bound: Deviation) -> Match | None:
         """Whether the tensor `name` equals `value` in a layout, the most usual one first."""
         stored = self[name]
         probes = np.linspace(0, value.size - 1, min(value.size, _PROBES)).astype(np.int64)
         mark = self._prints.get(name)
-        bound = tolerance * (mark.norm if mark else 0.0)
+        allowed = bound.whole * (mark.norm if mark else 0.0)
         flat = np.asarray(value.reshape(-1)[probes], np.float64)
         for layout in layouts(tuple(stored.shape), tuple(value.shape)):
             arranged = layout.arrange(stored, tuple(value.shape))
@@ -141,10 +141,10 @@ class Values:
             else:
                 near = np.asarray(arranged[np.unravel_index(probes, arranged.shape)], np.float64)
             with np.errstate(invalid="ignore"):
-                far = np.abs(near - flat) > bound
+                far = np.abs(near - flat) > allowed
             if np.any(far):
                 continue
-            error = relative_error(value, arranged)
-            if error <= tolerance:
-                return Match(name, layout, error)
+            error = deviation(value, arranged)
+            if error.within(bound):
+                return Match(name, layout, max(error))
         return None
