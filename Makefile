@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # Not in the lock file: its builds, and their hashes, differ by machine.
 TORCH := torch==2.13.0
 
-.PHONY: help env demo test test-fast lint types layers schema docs docs-check picture check bench faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench faults attacks package lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ schema: $(READY) ## the schemas on disk are those of the plugins
 
 docs: $(READY) ## write the reference pages
 	$(BIN)/python docs/generate.py
+
+matrix: $(READY) ## write docs/support-matrix.md, by running every cell of it
+	$(BIN)/python docs/support_matrix.py
 
 picture: $(READY) ## write docs/images/run.svg, from a run on this machine
 	$(BIN)/python docs/terminal_picture.py

@@ -31,9 +31,12 @@ class Recipe:
     def name(self) -> str:
         return self.composed.name
 
-    def plan(self) -> Plan:
-        """The steps in order, each with its cache key. Raises RecipeError where they do not fit."""
-        return make_plan(self.composed)
+    def plan(self, route: int = 0) -> Plan:
+        """The steps in order, each with its cache key. Raises RecipeError where they do not fit.
+
+        route: which of the ways to convert they take; 0 is the best.
+        """
+        return make_plan(self.composed, route)
 
     def run(
         self,
@@ -56,10 +59,10 @@ class Recipe:
         from taxiway.execute.run import run_plan
         from taxiway.execute.store import Store, default_root
 
-        plan = self.plan()
+        lock = Lock.read(Path(locked)) if locked else None
+        plan = self.plan(lock.route if lock else 0)
         plan.check_installed()
         where = Store(Path(store) if store else default_root())
-        lock = Lock.read(Path(locked)) if locked else None
         folder = RunFolder.create(Path(output).absolute(), self.name)
         return run_plan(plan, where, folder, observers, lock)
 

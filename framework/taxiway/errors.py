@@ -36,6 +36,10 @@ class WorkerError(StepError):
     """The worker process died, hung, or ran out of memory during a step."""
 
 
+class ParityError(StepError):
+    """What a step made is not the model that went into it."""
+
+
 class UsageError(TaxiwayError):
     """The command line is wrong."""
 

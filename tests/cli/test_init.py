@@ -82,6 +82,8 @@ def sections(recipe: Path) -> list[str]:
     return [next(iter(entry)) for entry in chosen if isinstance(entry, dict)]
 
 
+HOP = ["convert.saved_model", "parity.convert.saved_model"]
+CONVERT = ["convert", "parity.convert"]
 WITH_DATA = ["source", "data", "convert", "optimize", "evaluate", "deploy"]
 
 
@@ -89,13 +91,13 @@ WITH_DATA = ["source", "data", "convert", "optimize", "evaluate", "deploy"]
 @pytest.mark.parametrize(
     ("kind", "flags", "steps"),
     [
-        ("keras", [], ["source", "convert"]),
-        ("keras", ["--to", "onnx"], ["source", "convert.saved_model", "convert"]),
-        ("h5", [], ["source", "convert"]),
-        ("saved_model", [], ["source", "convert"]),
-        ("saved_model", ["--to", "onnx"], ["source", "convert"]),
+        ("keras", [], ["source", *CONVERT]),
+        ("keras", ["--to", "onnx"], ["source", *HOP, *CONVERT]),
+        ("h5", [], ["source", *CONVERT]),
+        ("saved_model", [], ["source", *CONVERT]),
+        ("saved_model", ["--to", "onnx"], ["source", *CONVERT]),
         ("int8 tflite", [], ["source"]),
-        ("int8 tflite", ["--to", "onnx"], ["source", "convert"]),
+        ("int8 tflite", ["--to", "onnx"], ["source", *CONVERT]),
     ],
 )
 def test_without_data_the_recipe_converts_and_no_more(kind, flags, steps, trained, folder) -> None:
@@ -137,7 +139,7 @@ def test_an_onnx_model_with_data_is_ready_to_run(folder: Path, capsys) -> None:
     }
     steps = api.load(recipe).plan().steps
     assert list(dict.fromkeys(step.section for step in steps)) == [
-        *("source", "optimize", "evaluate", "deploy")
+        *("source", "optimize", "parity", "evaluate", "deploy")
     ]
 
 
@@ -211,7 +213,7 @@ def test_a_recipe_that_exists_is_kept_unless_forced(folder: Path, capsys) -> Non
     ("words", "code", "message"),
     [
         (["absent.onnx"], 1, "no model at absent.onnx"),
-        (["s.npz"], 1, "no Keras model"),
+        (["s.npz"], 1, "an archive of NumPy arrays"),
         (["pickle.onnx"], 5, "Python pickle"),
         (["m.onnx", "--to", "tflite"], 2, "no converter leads from onnx to tflite"),
         (["m.onnx", "--data", "absent.npz"], 2, "no file absent.npz"),

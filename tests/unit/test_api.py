@@ -20,6 +20,7 @@ def test_load_plan_run(onnx_recipe: Path, tmp_path: Path) -> None:
     assert [step.name for step in recipe.plan().steps] == [
         "source",
         "optimize.quantize_static",
+        "parity.optimize.quantize_static",
         "evaluate.source",
         "evaluate",
         "deploy",

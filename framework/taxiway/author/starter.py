@@ -60,6 +60,10 @@ class Starter:
         return self.model.format != "tflite"
 
     @property
+    def _converts(self) -> bool:
+        return self.model.format != self.target
+
+    @property
     def _quantization(self) -> str:
         """Static quantization suits networks of real inputs; dynamic those of token ids."""
         real = all(is_real(spec) for spec in self.model.signature.inputs)
@@ -87,7 +91,7 @@ class Starter:
         yield f"  - source: {self.model.format}"
         if self.guess:
             yield "  - data: npz"
-        if self.model.format != self.target:
+        if self._converts:
             yield f"  - convert: {self.target}"
         if self.guess:
             unsure = "" if self._float else "# "
@@ -114,6 +118,10 @@ class Starter:
         yield "source:"
         yield f"  path: {scalar(self.model_path)}"
         if not self.guess or self.data_path is None:
+            if self._converts:
+                yield "parity:"
+                yield "  # Without data the conversion is proven on random inputs: a weaker proof."
+                yield "  allow_random: true"
             yield ""
             yield _DATA_HINT.format(
                 optimize=self._quantization, bundle=BUNDLES[self.target]

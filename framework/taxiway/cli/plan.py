@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from taxiway.cli.args import add_json, add_recipe, add_store, command
 
 if TYPE_CHECKING:
+    from taxiway.execute.attempts import Settled
     from taxiway.execute.forecast import Forecast
 
 EXAMPLES = """  taxiway plan digits_int8
@@ -24,6 +25,7 @@ def main(argv: list[str]) -> int:
     add_json(parser)
     arguments = parser.parse_intermixed_args(argv)
     from taxiway import api
+    from taxiway.execute.attempts import settle
     from taxiway.execute.forecast import forecast
     from taxiway.execute.store import Store, default_root
 
@@ -33,11 +35,14 @@ def main(argv: list[str]) -> int:
         config_dirs=arguments.config_dir,
         allow_paths=arguments.allow_path,
     )
-    found = forecast(recipe.plan(), Store(arguments.store or default_root()))
+    store = Store(arguments.store or default_root())
+    settled = settle(recipe.composed, store)
+    found = forecast(settled.plan, store, settled.blocked[:1])
     if arguments.json:
         print(json.dumps([_plain(item) for item in found], indent=2))
     else:
         _show(found)
+        _show_ways(settled)
     return 0
 
 
@@ -57,6 +62,7 @@ def _plain(item: Forecast) -> dict[str, object]:
 def _show(found: list[Forecast]) -> None:
     from rich.text import Text
 
+    from taxiway.report.steps import label
     from taxiway.report.summary import console, table
 
     shown = table("step", "formats", "", "why")
@@ -71,5 +77,27 @@ def _show(found: list[Forecast]) -> None:
             formats = step.gives
         else:
             formats = f"{step.takes} → {step.gives}"
-        shown.add_row(step.name, formats, Text(item.state, styles[item.state]), item.why)
+        shown.add_row(label(step.name), formats, Text(item.state, styles[item.state]), item.why)
     console().print(shown)
+
+
+def _show_ways(settled: Settled) -> None:
+    """The ways to convert where there are several: those known to fail, the one taken, the others."""
+    from rich.text import Text
+
+    from taxiway.report.summary import console
+
+    plan = settled.plan
+    if len(plan.routes) < 2:
+        return
+    failed = {attempt.formats: attempt for attempt in settled.failed}
+    screen = console()
+    screen.print()
+    for number, formats in enumerate(plan.routes):
+        line = Text("ways  " if number == 0 else "      ", "dim")
+        line.append(" → ".join(formats), "" if number == plan.route else "dim")
+        if number == plan.route:
+            line.append("  taken", "green")
+        elif formats in failed:
+            line.append(f"  failed at {failed[formats].step}: {failed[formats].reason}", "yellow")
+        screen.print(line)

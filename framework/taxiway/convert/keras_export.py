@@ -32,7 +32,7 @@ def export(model: Model, path: Path, batch: int | None = None) -> None:
     from taxiway.convert.canonical import make_canonical
     from taxiway.model.load_keras import load_keras
 
-    network = load_keras(model.path)
+    network = load_keras(model.path, model.trusted)
     inputs, outputs = model.signature.inputs, model.signature.outputs
     specs = {
         spec.name: tf.TensorSpec(with_batch(tensor.shape, batch), tensor.dtype, spec.name)

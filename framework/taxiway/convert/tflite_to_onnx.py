@@ -6,10 +6,13 @@ one, with its quantization in the graph.
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from taxiway.convert.onnx import OnnxConfig
 from taxiway.convert.onnx_names import subgraphs
+from taxiway.convert.tflite_plain import tensor_name, write_plain
 from taxiway.errors import StepError
 from taxiway.model import Model, Signature
 from taxiway.plugins import Context, Converter
@@ -29,12 +32,15 @@ class TFLiteToOnnx(Converter):
 
         from taxiway.convert.onnx_result import write_onnx
 
-        try:
-            proto, _ = tf2onnx.convert.from_tflite(str(model.path), opset=options.opset)
-        except Exception as error:
-            raise StepError(f"tf2onnx cannot convert {model.path.name}: {error}") from error
-        real_valued_io(proto.graph, model)
-        return write_onnx(proto, model, context.workdir / "model.onnx")
+        with TemporaryDirectory() as folder:
+            plain = Path(folder) / "plain.tflite"
+            write_plain(model.path, plain)
+            try:
+                proto, _ = tf2onnx.convert.from_tflite(str(plain), opset=options.opset)
+            except Exception as error:
+                raise StepError(f"tf2onnx cannot convert {model.path.name}: {error}") from error
+            real_valued_io(proto.graph, model)
+        return write_onnx(proto, model, context.workdir / "model.onnx", context.note)
 
 
 def real_valued_io(graph: Any, model: Model) -> None:
@@ -52,9 +58,9 @@ def real_valued_io(graph: Any, model: Model) -> None:
         by_tensor = {value.name: value for value in values}
         ordered = []
         for spec in specs:
-            tensor = details[spec.name]["name"]
+            tensor = tensor_name(details[spec.name]["index"])
             if tensor not in by_tensor:
-                raise StepError(f"tf2onnx lost the tensor '{tensor}' behind '{spec.name}'")
+                raise StepError(f"tf2onnx lost the tensor behind '{spec.name}'")
             _rename(graph, tensor, f"{spec.name}__stored" if spec.quantized else spec.name)
             by_tensor[tensor].name = spec.name
             ordered.append(by_tensor[tensor])

@@ -8,6 +8,7 @@ from taxiway.deploy.bundle import Bundle, BundleConfig
 class LiteRTBundle(Bundle):
     """A .tflite with what it takes to run and check it on a target."""
 
+    excludes = {"select_tf_ops": "LiteRT has no Select TF ops"}
     accepts = frozenset({"tflite"})
     libraries = ("ai-edge-litert", "numpy")
     runtime = "ai-edge-litert"

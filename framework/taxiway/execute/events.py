@@ -55,6 +55,14 @@ class StepFailed(Event, frozen=True, kw_only=True):
     hint: str | None = None
 
 
+class WayChanged(Event, frozen=True, kw_only=True):
+    """A conversion failed at `step`; the run goes on by another way, with these steps."""
+
+    step: str
+    formats: list[str]
+    steps: list[str]
+
+
 class GatesJudged(Event, frozen=True, kw_only=True):
     passed: bool
     verdicts: list[dict[str, Any]]

@@ -67,6 +67,13 @@ class RunFolder:
     def keep_bundle(self, entry: Entry | None) -> Path | None:
         return self._keep(entry.files, self.path / "bundle") if entry else None
 
+    def keep_evidence(self, entry: Entry, step: str) -> Path | None:
+        """A copy of the files that a proof left, such as a reproducer; None where it left none."""
+        if not any(entry.files.iterdir()):
+            return None
+        (self.path / "parity").mkdir(exist_ok=True)
+        return self._keep(entry.files, self.path / "parity" / step)
+
     def _keep(self, source: Path, target: Path) -> Path:
         with (
             self._writing(),

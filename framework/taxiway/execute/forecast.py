@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ from taxiway.evaluate.gates import judge
 from taxiway.execute.figures import compared
 from taxiway.execute.history import History
 from taxiway.execute.plan import Plan, PlannedStep
+from taxiway.execute.result import Attempt
 from taxiway.execute.store import Store
 
 State = Literal["cached", "run", "blocked"]
@@ -23,13 +25,16 @@ class Forecast:
     why: str
 
 
-def forecast(plan: Plan, store: Store) -> list[Forecast]:
+def forecast(plan: Plan, store: Store, impossible: Sequence[Attempt] = ()) -> list[Forecast]:
     """The state of every step. The store's entries are looked up, and verified only at the run."""
     history = History(store.root)
     blocked = _failing_gates(plan, store)
+    lacking = {attempt.step: attempt.reason for attempt in impossible}
     found = []
     for step in plan.steps:
-        if step.section == "deploy" and blocked:
+        if step.name in lacking:
+            found.append(Forecast(step, "blocked", lacking[step.name]))
+        elif step.section == "deploy" and blocked:
             found.append(Forecast(step, "blocked", blocked))
         elif store.has(step.key):
             found.append(Forecast(step, "cached", ""))

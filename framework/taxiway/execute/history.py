@@ -14,7 +14,7 @@ import msgspec
 from taxiway.execute.keys import changes
 from taxiway.execute.plan import Plan, PlannedStep
 
-UPSTREAM = ("model", "baseline", "evaluation")
+UPSTREAM = ("model", "reference", "baseline", "evaluation")
 
 
 def own_parts(parts: Mapping[str, Any]) -> dict[str, Any]:

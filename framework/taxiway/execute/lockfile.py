@@ -58,6 +58,11 @@ class Lock:
             ) from error
         return cls(path, json.loads(text))
 
+    @property
+    def route(self) -> int:
+        """Which of the ways to convert the pinned run took."""
+        return int(self.body.get("route", 0))
+
     def check_plan(self, plan: Plan) -> None:
         """Raises DriftError where the recipe, its sources, its data or a library changed; names each."""
         found = changes(self.body["recipe"], plan.recipe.public, "recipe.")
@@ -121,6 +126,7 @@ def content(plan: Plan, entries: Mapping[str, Entry]) -> bytes:
         "lock": VERSION,
         "recipe": plan.recipe.public,
         "overrides": list(plan.recipe.overrides),
+        "route": plan.route,
         "steps": steps,
         "metrics": figures,
     }

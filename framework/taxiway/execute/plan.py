@@ -70,6 +70,9 @@ class Plan:
         """The last step of a section."""
         return next((step for step in reversed(self.steps) if step.section == section), None)
 
+    def named(self, name: str) -> PlannedStep:
+        return next(step for step in self.steps if step.name == name)
+
     @property
     def artifact(self) -> PlannedStep:
         """The step whose model is the recipe's result."""

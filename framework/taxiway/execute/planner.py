@@ -15,6 +15,7 @@ from taxiway.compose.redact import redact_options, redact_problems
 from taxiway.errors import PluginError, Problem, RecipeError, TaxiwayError
 from taxiway.execute.keys import key_of, parts_of
 from taxiway.execute.plan import BASELINE, Plan, PlannedStep
+from taxiway.execute.proof import NO_SAMPLES, with_split
 from taxiway.execute.route import Leg, NoRoute, as_problem, routes
 from taxiway.model import Format
 from taxiway.plugins import Config, Dataset, Plugin, Selection, Step, registry
@@ -46,8 +47,7 @@ class _Planner:
         start = source.step.produces
         assert start is not None, "a source names its format"
         self._add("source", ("source",), source, None, start, {})
-        format = self._model_steps(start)
-        model = self.steps[-1].name
+        format, model = self._model_steps(start)
         for section, uses in (
             ("evaluate", {"model": model, "baseline": BASELINE}),
             ("deploy", {"model": model, "evaluation": "evaluate"}),
@@ -58,6 +58,8 @@ class _Planner:
                     self._baseline(plugin, start)
                 known = {step.name for step in self.steps}
                 uses = {role: name for role, name in uses.items() if name in known}
+                if section == "deploy":
+                    self._excluded(plugin)
                 if format in plugin.accepts:
                     self._add(section, (section,), plugin, format, None, uses)
                 else:
@@ -78,7 +80,8 @@ class _Planner:
             options = options[part]
         return registry().get(path[0], options["type"])
 
-    def _model_steps(self, start: Format) -> Format:
+    def _model_steps(self, start: Format) -> tuple[Format, str]:
+        """The conversion and the passes; gives the result's format and the step that makes it."""
         passes = {
             name: self._plugin(("optimize", name)) for name in self.recipe.section("optimize") or {}
         }
@@ -90,20 +93,50 @@ class _Planner:
             path, message, hint = as_problem(error)
             raise RecipeError([self.recipe.locator.problem(path, message, hint)]) from error
         self.routes = tuple(_formats(legs) for legs in ways)
+        self.route = min(self.route, len(ways) - 1)
         legs = ways[self.route]
-        format = start
+        format, model = start, "source"
         for leg in legs:
             gives = leg.plugin.step.produces or leg.format
-            uses = {"model": self.steps[-1].name}
             if leg.name is None:
                 name, path = f"convert.{gives}", ()
             elif leg.name == "convert":
                 name, path = "convert", ("convert",)
             else:
                 name, path = f"optimize.{leg.name}", ("optimize", leg.name)
-            self._add(name, path, leg.plugin, leg.format, gives, uses)
-            format = gives
-        return format
+            self._add(name, path, leg.plugin, leg.format, gives, {"model": model})
+            self._prove(name, gives, {"model": name, "reference": model})
+            format, model = gives, name
+        return format, model
+
+    def _prove(self, name: str, format: Format, uses: Mapping[str, str]) -> None:
+        """A conversion or a pass is followed by the proof that the model is still the same."""
+        if not self.recipe.section("parity"):
+            return
+        plugin = self._plugin(("parity",))
+        if format not in plugin.accepts:
+            self._wrong_format("parity", plugin, format)
+            return
+        dataset = open_data(self.recipe)
+        options = with_split(self.recipe.typed(("parity",)), self.recipe, dataset)
+        if dataset is None and not getattr(options, "allow_random", False):
+            pass_name = name.removeprefix("optimize.")
+            where = ("convert",) if pass_name == name else ("optimize", pass_name)
+            problem = self.recipe.locator.problem(where, *NO_SAMPLES)
+            if all(problem.message != other.message for other in self.problems):
+                self.problems.append(problem)
+            return
+        self._add(f"parity.{name}", ("parity",), plugin, format, None, uses, options)
+
+    def _excluded(self, plugin: Plugin) -> None:
+        """Options of the conversion that make what the deployment cannot run."""
+        convert = self.recipe.section("convert") or {}
+        for option, why in getattr(plugin.step, "excludes", {}).items():
+            if convert.get(option):
+                message = f"deploy '{plugin.name}' cannot run the result: {why}"
+                hint = f"convert.{option}=false, or deploy=null"
+                problem = self.recipe.locator.problem(("convert", option), message, hint)
+                self.problems.append(problem)
 
     def _wrong_format(self, section: str, plugin: Plugin, format: Format) -> None:
         fits = [
@@ -122,8 +155,10 @@ class _Planner:
         takes: Format | None,
         gives: Format | None,
         uses: Mapping[str, str],
+        options: Config | None = None,
     ) -> None:
-        options = self.recipe.typed(path) if path else plugin.step.Config()
+        if options is None:
+            options = self.recipe.typed(path) if path else plugin.step.Config()
         step: Step = plugin.implementation(takes)
         where = path or (name.split(".")[0],)
         before = tuple(self.steps)
@@ -192,6 +227,7 @@ class _Planner:
         steps = [
             {"name": step.name, "plugin": step.parts["plugin"], "options": step.parts["options"]}
             for step in before
+            if step.section != "parity"
         ]
         common = self.recipe.common
         card = {"name": common.name, "description": common.description, "steps": steps}

@@ -10,6 +10,14 @@ import msgspec
 Status = Literal["accepted", "not accepted", "no gates"]
 
 
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A way to convert that was not taken: the formats on it, the step it failed at, and why."""
+
+    formats: tuple[str, ...]
+    step: str
+    reason: str
+
+
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     """seconds: how long the step took when it ran. peak_memory: bytes of the worker, where known."""
 
@@ -27,6 +35,10 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     status: `accepted` (all gates passed), `not accepted` (one failed; nothing was deployed), or
     `no gates` (the recipe has none).
     metrics: subject (`source`, `result`) -> metric -> value in seconds, bytes or fractions.
+    way: the formats on the way of the conversion. failed_ways: better ways, and why they failed.
+    parity: step -> the proof that it did not change the model. notes: step -> what it reported,
+    such as repairs.
+    trusted: SHA-256 of a source whose own code the recipe let run.
     artifact: the resulting model. bundle: the deployed folder. folder: where all of it lies.
     """
 
@@ -35,9 +47,14 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     seconds: float
     steps: tuple[StepResult, ...]
+    way: tuple[str, ...] = ()
+    failed_ways: tuple[Attempt, ...] = ()
+    parity: dict[str, dict[str, Any]] = {}
+    notes: dict[str, list[dict[str, Any]]] = {}
     metrics: dict[str, dict[str, Any]] = {}
     samples: int | None = None
     verdicts: tuple[dict[str, Any], ...] = ()
+    trusted: str | None = None
     artifact: Path | None = None
     artifact_digest: str | None = None
     bundle: Path | None = None

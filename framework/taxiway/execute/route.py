@@ -36,11 +36,11 @@ class NoRoute(Exception):
 def paths(registry: Registry, start: Format, target: Format) -> list[list[Plugin]]:
     """The chains of converters from `start` to `target`, the cheapest first; none passes a format twice.
 
-    Where both are one format, the only chain is the converter that writes it anew, if there is one.
+    Where both are one format, a chain is one converter that writes it anew.
     """
-    converters = list(registry.usable("converter").values())
+    converters = sorted(registry.usable("converter").values(), key=cost_of)
     if start == target:
-        return [[c] for c in converters if start in c.accepts and c.step.produces == target][:1]
+        return [[c] for c in converters if start in c.accepts and c.step.produces == target]
     order = count()
     queue: list[tuple[float, int, int, Format, list[Plugin]]] = [(0.0, 0, next(order), start, [])]
     found: list[list[Plugin]] = []
@@ -55,9 +55,13 @@ def paths(registry: Registry, start: Format, target: Format) -> list[list[Plugin
         for plugin in converters:
             produced = plugin.step.produces
             if produced and format in plugin.accepts and produced not in seen:
-                more = cost + getattr(plugin.step, "cost", 1.0)
+                more = cost + cost_of(plugin)
                 heapq.heappush(queue, (more, hops + 1, next(order), produced, [*path, plugin]))
     return found
+
+
+def cost_of(converter: Plugin) -> float:
+    return float(getattr(converter.step, "cost", 1.0))
 
 
 def routes(

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from taxiway.errors import GateError, Interrupted, StepError, TaxiwayError
+from taxiway.errors import (
+    GateError,
+    Interrupted,
+    ParityError,
+    StepError,
+    TaxiwayError,
+    WorkerError,
+)
 from taxiway.evaluate.gates import Verdict, judge
 from taxiway.execute import events
+from taxiway.execute.attempts import (
+    Failures,
+    all_failed,
+    converts,
+    impossible,
+    next_way,
+    settle,
+)
 from taxiway.execute.figures import compared
-from taxiway.execute.folder import RunFolder
+from taxiway.execute.folder import WORKER_LOG, RunFolder
 from taxiway.execute.history import History
 from taxiway.execute.limits import StepLimits
 from taxiway.execute.lockfile import Lock, content
 from taxiway.execute.plan import Plan, PlannedStep
-from taxiway.execute.result import RunResult, Status, StepResult
+from taxiway.execute.result import Attempt, RunResult, Status, StepResult
 from taxiway.execute.store import Entry, Store
 from taxiway.execute.worker import Worker
 
@@ -31,16 +46,17 @@ def run_plan(
     folder: RunFolder,
     observers: Sequence[events.Observer] = (),
     lock: Lock | None = None,
+    worker: Worker | None = None,
 ) -> RunResult:
     """Run every step that is not in the store yet, judge the gates, deploy, and write the report.
 
-    lock: what the run may not differ from.
+    lock: what the run may not differ from. worker: one that outlives this run; None: one of its own.
     Raises DriftError where it does, GateError (with `result`) where a gate failed, StepError where a step failed, and
     Interrupted on Ctrl-C; finished steps stay in the store in every case.
     """
     log = events.EventLog(folder.path / "events.jsonl", plan.recipe.redacted)
     try:
-        run = _Run(plan, store, folder, (log, *observers), lock)
+        run = _Run(plan, store, folder, (log, *observers), lock, worker)
         with _interruptible(run):
             return run.go()
     finally:
@@ -67,8 +83,10 @@ class _Run:
     folder: RunFolder
     observers: Sequence[events.Observer]
     lock: Lock | None
+    worker: Worker | None
     entries: dict[str, Entry] = field(default_factory=dict)
-    results: list[StepResult] = field(default_factory=list)
+    results: dict[str, StepResult] = field(default_factory=dict)
+    failed: list[Attempt] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
@@ -76,23 +94,72 @@ class _Run:
         recipe = self.plan.recipe
         if self.lock:
             self.lock.check_plan(self.plan)
+        else:
+            settled = settle(recipe, self.store, self.plan)
+            if settled.blocked:
+                raise impossible(settled.blocked)
+            self.plan, self.failed = settled.plan, list(settled.failed)
         names = [step.name for step in self.plan.steps]
         self._tell(events.RunStarted(name=recipe.name, folder=str(self.folder.path), steps=names))
         limits = StepLimits.of(recipe.common.limits)
-        with Worker(limits, self.folder.path / "worker.log") as worker:
-            for step in self.plan.steps:
-                if step.section == "deploy" and not self._accepted():
-                    break
-                self._step(step, worker)
-                if step.name == "evaluate":
-                    self._judge(step)
+        own = Worker(limits, self.folder.path / WORKER_LOG)
+        with nullcontext(self.worker) if self.worker else own as worker:
+            while not self._through(worker):
+                pass
         return self._finish()
+
+    def _through(self, worker: Worker) -> bool:
+        """Do the plan's steps; False where its way to convert failed and another was taken up."""
+        for step in self.plan.steps:
+            if step.section == "deploy" and not self._accepted():
+                break
+            try:
+                self._step(step, worker)
+                if step.section == "parity":
+                    self._prove(step)
+            except StepError as error:
+                if not converts(self.plan, step) or self.lock:
+                    raise
+                self._take_another_way(step, error)
+                return False
+            if step.name == "evaluate":
+                self._judge(step)
+        return True
+
+    def _take_another_way(self, step: PlannedStep, error: StepError) -> None:
+        """Go on with the next way to convert; raises the error where there is none."""
+        formats = self.plan.routes[self.plan.route]
+        self.failed.append(Attempt(formats=formats, step=step.name, reason=error.message))
+        following = next_way(self.plan)
+        if following is None:
+            raise all_failed(self.failed, error)
+        if step.section == "converter" and not isinstance(error, WorkerError):
+            Failures(self.store.root).remember(step.key, error.message)
+        self.plan = following
+        names = [step.name for step in following.steps]
+        way = list(following.routes[following.route])
+        self._tell(events.WayChanged(step=step.name, formats=way, steps=names))
+
+    def _prove(self, step: PlannedStep) -> None:
+        """Raises ParityError, with what shows it kept in the run folder, where the model changed."""
+        entry = self.entries[step.name]
+        figures = entry.record["figures"]
+        if figures["equal"]:
+            return
+        judged = step.uses["model"]
+        kept = self.folder.keep_evidence(entry, judged)
+        message = f"{judged} did not give the same model: {figures['reason']}"
+        hint = f"cd {kept} && python reproduce.py" if kept else "parity.tolerances sets the limits"
+        self._tell(events.StepFailed(step=step.name, message=message, hint=hint))
+        raise ParityError(message, hint)
 
     def _tell(self, event: events.Event) -> None:
         for observer in self.observers:
             observer(event)
 
     def _step(self, step: PlannedStep, worker: Worker) -> None:
+        if step.name in self.results and self.results[step.name].key == step.key:
+            return
         started = time.monotonic()
         entry = self.store.get(step.key)
         cached = entry is not None
@@ -114,7 +181,7 @@ class _Run:
             seconds=time.monotonic() - started if not cached else entry.record["seconds"],
             peak_memory=entry.record.get("peak_memory"),
         )
-        self.results.append(result)
+        self.results[step.name] = result
         self._tell(
             events.StepFinished(
                 step=step.name,
@@ -190,6 +257,13 @@ class _Run:
         plain = [msgspec.to_builtins(verdict) for verdict in self.verdicts]
         self._tell(events.GatesJudged(passed=self._accepted(), verdicts=plain))
 
+    def _recorded(self, section: str | None, what: str) -> dict[str, Any]:
+        """Step -> what its record holds, for the steps that were done."""
+        done = [s for s in self.plan.steps if s.name in self.entries]
+        chosen = [s for s in done if section in (None, s.section)]
+        records = {s.name.removeprefix("parity."): self.entries[s.name].record for s in chosen}
+        return {name: record[what] for name, record in records.items() if record.get(what)}
+
     def _accepted(self) -> bool:
         return all(verdict.passed for verdict in self.verdicts)
 
@@ -205,7 +279,12 @@ class _Run:
             status=status,
             folder=self.folder.path,
             seconds=time.monotonic() - self.started,
-            steps=tuple(self.results),
+            steps=tuple(self.results[s.name] for s in self.plan.steps if s.name in self.results),
+            way=self.plan.routes[self.plan.route] if self.plan.routes else (),
+            failed_ways=tuple(self.failed),
+            parity=self._recorded("parity", "figures"),
+            notes=self._recorded(None, "notes"),
+            trusted=self.entries["source"].record["model"].get("trusted"),
             metrics=figures.get("subjects", {}),
             samples=figures.get("n"),
             verdicts=tuple(msgspec.to_builtins(verdict) for verdict in self.verdicts),

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from taxiway.execute import events
 from taxiway.plugins.quantity import show_bytes, show_seconds
+from taxiway.report.steps import label
 
 
 class PlainProgress:
@@ -34,7 +35,9 @@ class PlainProgress:
                 state = "cached" if event.cached else f"done in {show_seconds(event.seconds)}"
                 self._console.print(f"  {event.step}: {state}")
             case events.StepFailed():
-                self._console.print(f"  {event.step}: failed")
+                self._console.print(f"  {event.step}: failed: {event.message}", markup=False)
+            case events.WayChanged():
+                self._console.print(f"  trying another way: {' → '.join(event.formats)}")
 
 
 class LiveProgress:
@@ -64,6 +67,8 @@ class LiveProgress:
             case events.StepFailed():
                 self._failed.add(event.step)
                 self._running = None
+            case events.WayChanged():
+                self._steps, self._failed = event.steps, set()
 
     def __rich__(self) -> RenderableType:
         table = Table(box=None, pad_edge=False, show_header=False)
@@ -80,23 +85,23 @@ class LiveProgress:
                 else Text(show_seconds(event.seconds), "green")
             )
             memory = show_bytes(event.peak_memory) if event.peak_memory and not event.cached else ""
-            return [Text("✓", "green"), name, state, Text(memory, "dim")]
+            return [Text("✓", "green"), label(name), state, Text(memory, "dim")]
         if name in self._failed:
-            return [Text("✗", "red"), name, Text("failed", "red"), ""]
+            return [Text("✗", "red"), label(name), Text("failed", "red"), ""]
         if name != self._running:
-            return [" ", Text(name, "dim"), "", ""]
+            return [" ", Text(label(name), "dim"), "", ""]
         elapsed = Text(f"{time.monotonic() - self._started:.0f} s", "cyan")
         far = self._progress
         if far is None:
-            return [self._spinner, name, elapsed, ""]
+            return [self._spinner, label(name), elapsed, ""]
         if not far.total:
-            return [self._spinner, name, elapsed, Text(f"{far.done} {far.unit}", "dim")]
+            return [self._spinner, label(name), elapsed, Text(f"{far.done} {far.unit}", "dim")]
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
             ProgressBar(far.total, far.done, width=24),
             Text(f"{far.done}/{far.total} {far.unit}", "dim"),
         )
-        return [self._spinner, name, elapsed, bar]
+        return [self._spinner, label(name), elapsed, bar]
 
 
 @contextmanager

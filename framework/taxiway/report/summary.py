@@ -12,6 +12,8 @@ from rich.text import Text
 
 from taxiway.execute.result import RunResult, StepResult
 from taxiway.plugins.quantity import show_bytes, show_seconds
+from taxiway.report.proof import conversion
+from taxiway.report.steps import label
 
 METRICS = {
     "accuracy": "accuracy",
@@ -56,7 +58,7 @@ def steps_table(steps: Iterable[StepResult]) -> Table:
     for step in steps:
         peak = show_bytes(step.peak_memory) if step.peak_memory else "-"
         state = Text("cached", "cyan") if step.cached else Text("done", "green")
-        made.add_row(step.name, show_seconds(step.seconds), peak, state)
+        made.add_row(label(step.name), show_seconds(step.seconds), peak, state)
     return made
 
 
@@ -68,11 +70,11 @@ def metrics_table(result: RunResult) -> Table:
         f"result ({candidate.get('runtime', '-')})",
         "",
     )
-    for name, label in METRICS.items():
+    for name, words in METRICS.items():
         before, after = source.get(name), candidate.get(name)
         if after is not None or before is not None:
             made.add_row(
-                label,
+                words,
                 show_metric(name, before),
                 show_metric(name, after),
                 _change(name, before, after),
@@ -107,6 +109,9 @@ def verdicts_table(verdicts: Iterable[dict[str, Any]]) -> Table:
 def summary(result: RunResult) -> RenderableType:
     """Everything about a run, for a terminal of 80 columns."""
     parts: list[RenderableType] = [steps_table(result.steps)]
+    proofs = list(conversion(result))
+    if proofs:
+        parts += ["", *proofs]
     if result.metrics:
         parts += [
             "",
@@ -118,6 +123,8 @@ def summary(result: RunResult) -> RenderableType:
     where = Table(box=None, pad_edge=False, show_header=False)
     where.add_column(style="dim")
     where.add_column(overflow="fold")
+    if result.trusted:
+        where.add_row("source", f"trusted by digest {result.trusted[:12]}: its own code was run")
     if result.artifact:
         where.add_row("model", relative(result.artifact))
     if result.bundle:

@@ -7,8 +7,11 @@ from pathlib import Path
 from taxiway.safety import hdf5, keras_config
 
 
-def findings(path: Path) -> list[str]:
-    """What is unsafe in the file, one line each. Neither Keras nor tf_keras is imported."""
+def findings(path: Path, trusted: bool = False) -> list[str]:
+    """What is unsafe in the file, one line each. trusted: its own code may run.
+
+    Neither Keras nor tf_keras is imported.
+    """
     import h5py
 
     try:
@@ -21,4 +24,4 @@ def findings(path: Path) -> list[str]:
         return [*found, "it holds weights alone, no model_config: save the whole model"]
     if not isinstance(config, str | bytes):
         return [*found, "its model_config is no text"]
-    return found + keras_config.findings(config)
+    return found + keras_config.findings(config, trusted)

@@ -22,12 +22,19 @@ class Keras(plugins.Source):
         """A trained Keras model."""
 
         path: Annotated[InputPath, Meta(description="The .keras or .h5 file.")]
+        trust: Annotated[
+            Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")] | None,
+            Meta(
+                description="SHA-256 of the file, as 64 hex digits: the Python code that its Lambda "
+                "layers hold may then run. Only for a file whose maker you trust."
+            ),
+        ] = None
 
     produces = "keras"
     libraries = ("tensorflow", "keras", "tf-keras")
 
     def run(self, options: Config, context: Context) -> Model:
         path = Path(options.path)
-        admit(path, "keras")
+        admit(path, "keras", options.trust)
         copy = copy_file(path, context.workdir / f"model{suffix_of(path)}")
-        return describe(copy, "keras")
+        return describe(copy, "keras", options.trust)

@@ -112,10 +112,21 @@ def override(*texts: str) -> Callable[[Project], list[str]]:
 NONE: set[str] = set()
 DEPLOY = {"deploy"}
 MEASURE = {"evaluate.source", "evaluate", "deploy"}
-QUANTIZE = {"optimize.quantize_static", "evaluate", "deploy"}
-CONVERT = {"convert", *QUANTIZE}
-HOP = {"onnx": {"convert.saved_model"}, "tflite": NONE}
+PROVE_PASS = {"parity.optimize.quantize_static"}
+QUANTIZE = {"optimize.quantize_static", *PROVE_PASS, "evaluate", "deploy"}
+CONVERT = {"convert", "parity.convert", *QUANTIZE}
+HOP = {"onnx": {"convert.saved_model", "parity.convert.saved_model"}, "tflite": NONE}
+PROVE = {
+    "tflite": {"parity.convert", *PROVE_PASS},
+    "onnx": {"parity.convert.saved_model", "parity.convert", *PROVE_PASS},
+}
 ALL = {"source", *CONVERT, *MEASURE}
+
+
+def proven(steps: set[str]) -> dict[str, set[str]]:
+    """These steps, and the proofs of every format."""
+    return {format: steps | proofs for format, proofs in PROVE.items()}
+
 
 MUTATIONS: dict[str, tuple[Callable[[Project], Any], Any]] = {
     "nothing": (lambda p: None, NONE),
@@ -125,10 +136,11 @@ MUTATIONS: dict[str, tuple[Callable[[Project], Any], Any]] = {
     "calibration row": (lambda p: p.row("x_train", CALIBRATED - 1), QUANTIZE),
     "calibration row that is not used": (lambda p: p.row("x_train", CALIBRATED), NONE),
     "test row": (lambda p: p.row("x_test", MEASURED - 1), MEASURE),
+    "test row that the proofs read": (lambda p: p.row("x_test", 0), proven(MEASURE)),
     "test row that is not used": (lambda p: p.row("x_test", MEASURED), NONE),
     "type of the test rows": (
         lambda p: p.array("x_test", lambda x: x.astype(np.float64)),
-        MEASURE,
+        proven(MEASURE),
     ),
     "archive of other compression": (lambda p: p.array("x_test", lambda x: x), NONE),
     "archive of another name": (rename, NONE),
@@ -137,11 +149,11 @@ MUTATIONS: dict[str, tuple[Callable[[Project], Any], Any]] = {
     "recipe's comment": (lambda p: append_text(p), NONE),
     "recipe's name": (lambda p: edit(p, f"name: {p.name}", "name: other"), DEPLOY),
     "recipe's description": (override("description=for the tests"), DEPLOY),
-    "seed": (override("seed=1"), QUANTIZE | MEASURE),
+    "seed": (override("seed=1"), proven(QUANTIZE | MEASURE)),
     "time limit": (override("limits.time=1 min"), NONE),
     "memory limit": (override("limits.memory=3 GiB"), NONE),
-    "scale": (override("data.scale=0.125"), QUANTIZE | MEASURE),
-    "offset": (override("data.offset=1"), QUANTIZE | MEASURE),
+    "scale": (override("data.scale=0.125"), proven(QUANTIZE | MEASURE)),
+    "offset": (override("data.offset=1"), proven(QUANTIZE | MEASURE)),
     "class names": (override("data.class_names=[a,b,c,d,e,f,g,h,i,j]"), DEPLOY),
     "default said explicitly": (override("data.offset=0.0", "evaluate.split=test"), NONE),
     "samples of the calibration": (
@@ -150,6 +162,8 @@ MUTATIONS: dict[str, tuple[Callable[[Project], Any], Any]] = {
     ),
     "option of a pass": (override("optimize.quantize_static.granularity=per_tensor"), QUANTIZE),
     "samples of the evaluation": (override("evaluate.samples=101"), MEASURE),
+    "samples of the proofs": (override("parity.samples=33"), PROVE),
+    "split of the proofs said explicitly": (override("parity.split=test"), NONE),
     "option of the evaluation": (override("evaluate.batch_size=32"), MEASURE),
     "threshold of a gate": (override("evaluate.gates.size.max=100 KiB"), DEPLOY),
     "one gate more": (override("+evaluate.gates.peak_memory.max=1 GiB"), DEPLOY),
@@ -188,12 +202,12 @@ MUTATIONS: dict[str, tuple[Callable[[Project], Any], Any]] = {
     ),
     "version of ai-edge-litert": (
         lambda p: p.upgrade("ai-edge-litert"),
-        {"tflite": QUANTIZE, "onnx": NONE},
+        {"tflite": QUANTIZE | PROVE["tflite"], "onnx": NONE},
     ),
     "version of tf2onnx": (lambda p: p.upgrade("tf2onnx"), {"tflite": NONE, "onnx": CONVERT}),
     "version of onnxruntime": (
         lambda p: p.upgrade("onnxruntime"),
-        {"tflite": NONE, "onnx": QUANTIZE},
+        {"tflite": NONE, "onnx": QUANTIZE | {"parity.convert"}},
     ),
     "version of a library that no step uses": (lambda p: p.upgrade("hydra-core"), NONE),
     "machine": (

@@ -15,6 +15,12 @@ def test_each_step_says_what_it_takes_and_uses(onnx_recipe: Path) -> None:
     assert [(s.name, s.takes, s.gives, dict(s.uses)) for s in plan.steps] == [
         ("source", None, "onnx", {}),
         ("optimize.quantize_static", "onnx", "onnx", {"model": "source"}),
+        (
+            "parity.optimize.quantize_static",
+            "onnx",
+            None,
+            {"model": "optimize.quantize_static", "reference": "source"},
+        ),
         ("evaluate.source", "onnx", None, {"model": "source"}),
         (
             "evaluate",
@@ -30,19 +36,27 @@ def test_each_step_says_what_it_takes_and_uses(onnx_recipe: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "names"),
     [
-        (["deploy=null"], "source optimize.quantize_static evaluate.source evaluate"),
-        (["evaluate=null", "deploy=null"], "source optimize.quantize_static"),
+        (
+            ["deploy=null"],
+            "source optimize.quantize_static parity.optimize.quantize_static evaluate.source evaluate",
+        ),
+        (
+            ["evaluate=null", "deploy=null"],
+            "source optimize.quantize_static parity.optimize.quantize_static",
+        ),
+        (["parity=null"], "source optimize.quantize_static evaluate.source evaluate deploy"),
         (["~optimize.quantize_static"], "source evaluate.source evaluate deploy"),
         (
             ["evaluate.baseline=none", "~evaluate.gates.accuracy"],
-            "source optimize.quantize_static evaluate deploy",
+            "source optimize.quantize_static parity.optimize.quantize_static evaluate deploy",
         ),
         (
             ["+optimize@optimize.again=float16"],
-            "source optimize.quantize_static optimize.again evaluate.source evaluate deploy",
+            "source optimize.quantize_static parity.optimize.quantize_static optimize.again "
+            "parity.optimize.again evaluate.source evaluate deploy",
         ),
     ],
-    ids=["no deploy", "model only", "no pass", "no baseline", "two passes"],
+    ids=["no deploy", "model only", "no proof", "no pass", "no baseline", "two passes"],
 )
 def test_what_a_recipe_leaves_out_is_no_step(overrides, names: str, onnx_recipe: Path) -> None:
     plan = taxiway.load(onnx_recipe, overrides).plan()

@@ -173,7 +173,7 @@ def _frozen(model: Model) -> tuple[Any, list[str], list[str]]:
     if model.format == "keras":
         from taxiway.model.runners.tensorflow_runner import traced
 
-        network = load_keras(model.path)
+        network = load_keras(model.path, model.trusted)
         function = traced(network, model.signature).get_concrete_function()
         keys_in: list[str] | None = None
         keys_out = [spec.name for spec in model.signature.outputs]
