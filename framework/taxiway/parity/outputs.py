@@ -106,6 +106,7 @@ def _random(reference: Model, seed: int) -> Tensors:
     import numpy as np
 
     from taxiway.model.runners import open_runner
+    from taxiway.parity.observe import leaves
     from taxiway.parity.samples import bound, random_samples
 
     runner = open_runner(reference)
@@ -113,7 +114,7 @@ def _random(reference: Model, seed: int) -> Tensors:
     failure: StepError | None = None
     for inputs in random_samples(reference.signature, seed):
         try:
-            outputs = runner.predict(bound(reference.signature, inputs))
+            outputs = leaves(runner.predict(bound(reference.signature, inputs)))
         except StepError as error:
             failure = failure or error
             continue

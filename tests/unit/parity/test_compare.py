@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from taxiway.parity.compare import Observed, judge, pair
 from taxiway.parity.deviation import Deviation, deviation, scale_of
+from taxiway.parity.observe import leaves
 from taxiway.parity.tolerance import PRECISIONS, Noise, between
 
 FP32 = PRECISIONS["fp32"]
@@ -254,3 +255,16 @@ def test_made_up_names_count_the_outputs_in_the_order_of_their_names() -> None:
 
 def test_another_number_of_outputs_is_no_pairing() -> None:
     assert pair([of([1.0])], []) is None
+
+
+def test_sequences_and_maps_are_taken_apart() -> None:
+    scores = [{"cat": 0.1, "dog": 0.9}, {"cat": 0.4, "dog": 0.6}]
+    found = leaves({"y": np.ones(2), "s": [np.ones(1), np.zeros(3)], "p": scores, "o": None})
+    assert {name: array.tolist() for name, array in found.items()} == {
+        "y": [1, 1],
+        "s[0]": [1],
+        "s[1]": [0, 0, 0],
+        "p[cat]": [0.1, 0.4],
+        "p[dog]": [0.9, 0.6],
+        "o": [],
+    }
