@@ -13,6 +13,7 @@ from typing import Any
 
 from taxiway.author import starter_data
 from taxiway.compose.recipe_config import Limits
+from taxiway.data.archive import NpzArchive
 from taxiway.errors import StepError, UsageError
 from taxiway.execute.folder import WORKER_LOG, RunFolder
 from taxiway.execute.limits import StepLimits
@@ -142,6 +143,9 @@ def _data(reference: Model, samples: Samples) -> dict[str, Any] | None:
 
 def _guessed(reference: Model, samples: Samples) -> dict[str, str]:
     assert samples.data is not None
+    names = [spec.name for spec in reference.signature.inputs]
+    if samples.split is None and {*names} <= {*NpzArchive(samples.data).names}:
+        return {name: name for name in names}
     guess = starter_data.guess(samples.data, reference.signature)
     sides = [side for side in (guess.inputs, guess.calibration) if side]
     for side in sides:

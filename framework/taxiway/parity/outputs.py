@@ -159,8 +159,10 @@ class _Proof:
         self._context = context
 
     def figures(self) -> dict[str, Any]:
+        from taxiway.parity.samples import count
+
         made = _refused("", self._precision.name) | {
-            "n": max((len(a) for a in self._inputs.values() if a.ndim), default=1),
+            "n": count(self._inputs),
             "random": self._random,
         }
         try:
@@ -206,13 +208,15 @@ class _Proof:
         self._context.progress(done, 4, "runs")
 
     def _agreed(self, judged: list[Judgement]) -> str:
+        from taxiway.parity.samples import count
+
         worst = max(judged, key=lambda judgement: judgement.error.total, default=None)
         if worst is None:
             return "the model has no output"
         kind = "random" if self._random else "real"
-        rows = max((len(a) for a in self._inputs.values() if a.ndim), default=1)
         return (
-            f"{len(judged)} output{'s' if len(judged) != 1 else ''} equal on {rows} {kind} samples "
+            f"{len(judged)} output{'s' if len(judged) != 1 else ''} equal on {count(self._inputs)} "
+            f"{kind} samples "
             f"in {self._precision.name}: largest relative error {worst.error.total:.2g}, "
             f"tolerance {worst.limit.total:.2g}"
         )
@@ -220,12 +224,13 @@ class _Proof:
     def _divergence(self, worst: Judgement) -> tuple[dict[str, Any] | None, str]:
         """Where the error comes from, as the tracer names it, and in words."""
         from taxiway.parity.divergence import first_divergence
+        from taxiway.parity.samples import one_call
 
         try:
             found = first_divergence(
                 self._reference,
                 self._model,
-                self._inputs,
+                one_call(self._reference.signature, self._inputs, worst.worst_sample or 0),
                 worst.limit.total or self._precision.floor,
                 self._context.workdir / REPRODUCER,
             )

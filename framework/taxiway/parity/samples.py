@@ -15,7 +15,7 @@ from taxiway.plugins import Dataset, Selection
 Array = np.ndarray[Any, Any]
 
 BATCH = 4
-SIZES = (16, 64, 32, 128, 8, 1, 224)
+SIZES = (16, 64, 512, 224, 4, 1)
 """Sizes of a free axis that are tried until the reference takes one."""
 _WORDS = ("runway", "taxi", "hangar", "a b", "")
 
@@ -48,18 +48,20 @@ def random_samples(signature: Signature, seed: int) -> Iterator[dict[str, Array]
     zeros at the end, as padding has them.
     """
     free = any(isinstance(axis, str) for spec in signature.inputs for axis in spec.shape[1:])
+    batch = {spec.shape[0] for spec in signature.inputs if spec.shape}
     for size in SIZES if free else SIZES[:1]:
         for positive in (False, True):
             random = np.random.default_rng([seed, size, int(positive)])
             yield {
-                spec.name: _random(spec, _sizes(spec, size), positive, random)
+                spec.name: _random(spec, _sizes(spec, batch, size), positive, random)
                 for spec in signature.inputs
             }
 
 
-def _sizes(spec: TensorSpec, size: int) -> tuple[int, ...]:
+def _sizes(spec: TensorSpec, batch: set[int | str], size: int) -> tuple[int, ...]:
+    """batch: names of first axes, which mean the same where they come later, as in a state."""
     return tuple(
-        axis if isinstance(axis, int) else BATCH if at == 0 else size
+        axis if isinstance(axis, int) else BATCH if at == 0 or axis in batch else size
         for at, axis in enumerate(spec.shape)
         if axis != "..."
     )
@@ -107,6 +109,22 @@ def bound(signature: Signature, samples: Mapping[str, Array]) -> dict[str, Array
             name = next((n for n, array in left.items() if _suits(spec, array)), next(iter(left)))
             chosen[spec.name] = left.pop(name)
     return {spec.name: arranged(chosen[spec.name], spec.shape) for spec in specs}
+
+
+def count(samples: Mapping[str, Array]) -> int:
+    """How many samples these are: the rows of the first input, 1 where it has none."""
+    first = next(iter(samples.values()), None)
+    return len(first) if first is not None and first.ndim else 1
+
+
+def one_call(signature: Signature, samples: Mapping[str, Array], at: int) -> Mapping[str, Array]:
+    """What one call of the model takes: all samples, or the one at `at` of a model without a batch,
+    whose samples are stacked along an axis that it does not have."""
+    given = bound(signature, samples)
+    ranks = [(given[spec.name].ndim, len(spec.shape)) for spec in signature.inputs]
+    if all(have == want + 1 for have, want in ranks):
+        return {name: array[at] for name, array in samples.items()}
+    return samples
 
 
 def _suits(spec: TensorSpec, array: Array) -> bool:
