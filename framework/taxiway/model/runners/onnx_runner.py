@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from taxiway.errors import StepError
 from taxiway.model.model import Model
 from taxiway.model.runners.batching import fixed_batch, predict
+from taxiway.model.runners.failures import failure
 
 
 class OnnxRunner:
@@ -28,7 +28,7 @@ class OnnxRunner:
                 str(model.path), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
-            raise StepError(f"ONNX Runtime cannot load {model.path.name}: {error}") from error
+            raise failure(f"ONNX Runtime cannot load {model.path.name}", error) from error
         self.signature = model.signature
         self._outputs = [spec.name for spec in model.signature.outputs]
 
