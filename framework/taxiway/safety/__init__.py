@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from taxiway.errors import SafetyError
-from taxiway.safety.hints import default_hint
+from taxiway.safety.hints import default_hint, shorten
 
 _GATES = {
     "keras": "taxiway.safety.keras_file",
@@ -26,6 +26,7 @@ def check(path: Path, format: str, trust: str | None = None) -> None:
     findings: list[str] = gate.findings(path, **({"trust": trust} if trust else {}))
     if findings:
         raise SafetyError(
-            f"{path.name} is refused:\n" + "\n".join(f"  - {finding}" for finding in findings),
+            f"{path.name} is refused:\n"
+            + "\n".join(f"  - {shorten(finding)}" for finding in findings),
             gate.hint(path, findings) if hasattr(gate, "hint") else default_hint(findings),
         )
