@@ -116,11 +116,11 @@ class _Planner:
         writes it anew: options of the conversion would be ignored."""
         options = self.recipe.typed(("convert",))
         default = type(options)()
-        for field in options.__struct_fields__:
-            if getattr(options, field) != getattr(default, field):
-                message = f"convert.{field} has no effect: the source is {format} already"
+        for option in options.__struct_fields__:
+            if getattr(options, option) != getattr(default, option):
+                message = f"convert.{option} has no effect: the source is {format} already"
                 hint = "leave it out, or start from the model that the source was made from"
-                at = ("convert", field)
+                at = ("convert", option)
                 self.problems.append(self.recipe.locator.problem(at, message, hint))
 
     def _prove(self, name: str, format: Format, uses: Mapping[str, str]) -> None:
