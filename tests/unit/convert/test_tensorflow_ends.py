@@ -88,7 +88,7 @@ def test_ends(
     by_name = {s.name: s for s in (*result.signature.inputs, *result.signature.outputs)}
     assert (by_name["image"].shape, by_name["map"].shape) == (image, features)
     assert {spec.dtype for spec in by_name.values()} == {dtype}
-    assert [s.name for s in result.signature.outputs] == [s.name for s in source.signature.outputs]
+    assert {s.name for s in result.signature.outputs} == {s.name for s in source.signature.outputs}
     expected, found = (open_runner(m).predict({"image": IMAGES}) for m in (source, result))
     for name, values in expected.items():
         tolerance = 1e-2 if dtype == "float16" else 1e-5
@@ -124,7 +124,8 @@ def test_opsets(
     import onnx
 
     result = convert(models["saved_model"], "onnx", opset=opset)
-    assert [entry.version for entry in onnx.load(result.path).opset_import] == [written]
+    versions = {entry.domain: entry.version for entry in onnx.load(result.path).opset_import}
+    assert versions[""] == written
 
 
 def test_without_options_a_saved_model_is_copied(
