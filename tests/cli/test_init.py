@@ -213,7 +213,7 @@ def test_a_recipe_that_exists_is_kept_unless_forced(folder: Path, capsys) -> Non
     ("words", "code", "message"),
     [
         (["absent.onnx"], 1, "no model at absent.onnx"),
-        (["s.npz"], 1, "no Keras model"),
+        (["s.npz"], 1, "an archive of NumPy arrays"),
         (["pickle.onnx"], 5, "Python pickle"),
         (["m.onnx", "--to", "tflite"], 2, "no converter leads from onnx to tflite"),
         (["m.onnx", "--data", "absent.npz"], 2, "no file absent.npz"),

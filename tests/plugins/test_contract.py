@@ -19,6 +19,7 @@ from taxiway.testing import (
     DataSourceContract,
     DeployContract,
     EvaluateContract,
+    ParityContract,
     PassContract,
     PluginContract,
     SourceContract,
@@ -219,6 +220,32 @@ class TestClassification(_OfDigits, EvaluateContract):
     format = "onnx"
     options = [{"samples": 50, "latency_samples": 5}, {"baseline": "none", "latency_samples": 5}]
     refused = [{"batch_size": 0}, {"baseline": "none", "gates": {"accuracy": {"max_drop": "1 pt"}}}]
+
+
+@pytest.mark.slow
+class TestOutputs(_OfDigits, ParityContract):
+    name = "outputs"
+    format = "onnx"
+    options = [{}, {"samples": 5, "tolerances": {"fp32": 1e-5}}, {"allow_random": True}]
+    refused = [{"samples": 0}, {"tolerances": {"fp32": 0}}, {"tolerances": {"fp8": 1}}]
+
+    @pytest.fixture
+    def other(self, digits: Mapping[str, Model], tmp_path: Path) -> Model:
+        """The same network in ONNX, with one weight changed in its last digits."""
+        import onnx
+        from onnx import numpy_helper
+
+        changed = onnx.load(str(digits["onnx"].path))
+        weight = max(changed.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+        values = numpy_helper.to_array(weight) * 1.001
+        weight.CopyFrom(numpy_helper.from_array(values.astype("float32"), weight.name))
+        onnx.save(changed, tmp_path / "other.onnx")
+        return describe(tmp_path / "other.onnx", "onnx")
+
+
+@pytest.mark.slow
+class TestOutputsOfTFLite(TestOutputs):
+    format = "tflite"
 
 
 @pytest.mark.slow

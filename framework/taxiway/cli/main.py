@@ -17,6 +17,7 @@ COMMANDS = {
     "validate": "check recipes without running them",
     "plan": "show the steps a run would take, and which are cached",
     "show": "print the composed recipe",
+    "parity": "compare two models, and name the operator where they part",
     "diff": "compare two recipes, or two runs",
     "list": "list recipes, plugins, config groups or runs",
     "init": "write a starter recipe for a model file",

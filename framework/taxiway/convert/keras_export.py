@@ -28,7 +28,7 @@ def export(model: Model, path: Path, wanted: Model | None = None) -> None:
     from taxiway.convert.tensorflow_ends import with_ends
     from taxiway.model.load_keras import load_keras
 
-    network = load_keras(model.path)
+    network = load_keras(model.path, model.trusted)
     names = [spec.name for spec in model.signature.outputs]
     # A Functional model insists on the structure it was built with; a Sequential has none.
     structure = getattr(network, "_inputs_struct", network.inputs)

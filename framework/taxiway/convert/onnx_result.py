@@ -16,11 +16,13 @@ from taxiway.convert.onnx import DEFAULT_OPSET, OnnxConfig
 from taxiway.convert.onnx_ends import forget_output_sizes, set_output_shapes, shape_ends
 from taxiway.convert.onnx_names import make_canonical, subgraphs
 from taxiway.convert.onnx_opset import opset_of, with_opset
+from taxiway.convert.repairs import apply_repairs
 from taxiway.convert.result import converted
 from taxiway.errors import StepError
 from taxiway.model import Model
 from taxiway.model.inspect import UNKNOWN_RANK
 from taxiway.model.onnx_file import check_file, check_structure, write_beside, write_graph
+from taxiway.plugins.step import Noted, unheard
 
 TF2ONNX_OPSETS = range(13, 19)
 """What tf2onnx 1.17 writes of those that Taxiway offers."""
@@ -32,13 +34,19 @@ def writable_opset(options: OnnxConfig) -> int:
     return min(max(wanted, TF2ONNX_OPSETS[0]), TF2ONNX_OPSETS[-1])
 
 
-def write_onnx(proto: Any, source: Model, path: Path, options: OnnxConfig | None = None) -> Model:
+def write_onnx(
+    proto: Any,
+    source: Model,
+    path: Path,
+    options: OnnxConfig | None = None,
+    note: Noted = unheard,
+) -> Model:
     """Repair, check and save `proto` at `path`, as `options` want it; the result is held against
     `source`.
 
     Raises StepError that names the ops ONNX does not define, or what onnx.checker found.
     """
-    repair_erfc(proto.graph)
+    apply_repairs(proto, "after tf2onnx", note)
     unknown = unknown_ops(proto)
     if unknown:
         raise StepError(
@@ -109,32 +117,6 @@ def unknown_ops(proto: Any) -> list[str]:
         except onnx.defs.SchemaError:
             missing[node.op_type] += 1
     return [f"{op} ({count} nodes)" for op, count in sorted(missing.items())]
-
-
-def repair_erfc(graph: Any) -> None:
-    """Replace each `Erfc(x)`, which tf2onnx passes through though ONNX has no such op, by
-    `1 - Erf(x)` in the dtype that the graph notes for it, else float32. Subgraphs, too."""
-    import numpy as np
-    from onnx import TensorProto, helper, numpy_helper
-
-    noted = {
-        value.name: value.type.tensor_type.elem_type
-        for value in (*graph.value_info, *graph.input, *graph.output)
-    }
-    nodes = list(graph.node)
-    del graph.node[:]
-    for node in nodes:
-        for child in subgraphs(node):
-            repair_erfc(child)
-        if node.op_type != "Erfc":
-            graph.node.append(node)
-            continue
-        (x,), (y,) = node.input, node.output
-        dtype = noted.get(y) or noted.get(x) or TensorProto.FLOAT
-        one = np.ones((), helper.tensor_dtype_to_np_dtype(dtype))
-        graph.initializer.append(numpy_helper.from_array(one, f"{y}__one"))
-        graph.node.append(helper.make_node("Erf", [x], [f"{y}__erf"]))
-        graph.node.append(helper.make_node("Sub", [f"{y}__one", f"{y}__erf"], [y]))
 
 
 def _name_free_axes(graph: Any) -> None:

@@ -44,4 +44,4 @@ class SavedModelToOnnx(Converter):
             )
         except Exception as error:
             raise StepError(f"tf2onnx cannot convert {model.path.name}: {error}") from error
-        return write_onnx(proto, model, context.workdir / "model.onnx", options)
+        return write_onnx(proto, model, context.workdir / "model.onnx", options, context.note)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from taxiway.convert.ends import with_sizes
 from taxiway.convert.result import converted
 from taxiway.convert.tflite import TFLiteConfig
 from taxiway.errors import StepError
@@ -14,14 +13,6 @@ from taxiway.plugins import Context
 
 _NEEDED = re.compile(r"^(TF Select|Custom) ops: (.+)$", re.MULTILINE)
 _TENSOR_LIST = "TensorList"
-
-
-def write_tflite(
-    source: Model, saved_model: Path, signature: str, options: TFLiteConfig, context: Context
-) -> Model:
-    """Convert one signature of `saved_model`, which has the options' sizes already, and check the
-    file against `source`. Raises StepError as `convert_signature` does."""
-    return convert_signature(with_sizes(source, options), saved_model, signature, options, context)
 
 
 def convert_signature(

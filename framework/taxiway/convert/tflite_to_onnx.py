@@ -41,7 +41,7 @@ class TFLiteToOnnx(Converter):
             except Exception as error:
                 raise StepError(f"tf2onnx cannot convert {model.path.name}: {error}") from error
             real_valued_io(proto.graph, model)
-        return write_onnx(proto, model, context.workdir / "model.onnx", options)
+        return write_onnx(proto, model, context.workdir / "model.onnx", options, context.note)
 
 
 def real_valued_io(graph: Any, model: Model) -> None:

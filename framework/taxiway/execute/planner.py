@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,22 +15,25 @@ from taxiway.compose.recipe import Recipe
 from taxiway.compose.redact import redact_options, redact_problems
 from taxiway.errors import PluginError, Problem, RecipeError, TaxiwayError
 from taxiway.execute.keys import key_of, parts_of
+from taxiway.execute.located import require_pins
 from taxiway.execute.plan import BASELINE, Plan, PlannedStep
 from taxiway.execute.proof import NO_SAMPLES, with_split
 from taxiway.execute.route import Leg, NoRoute, as_problem, routes
+from taxiway.fetch.downloads import WrongDigest
 from taxiway.model import Format
-from taxiway.plugins import Config, Dataset, Plugin, Selection, Step, registry
+from taxiway.plugins import LICENCE, PIN, Config, Dataset, Plugin, Selection, Step, registry
 
 
-def make_plan(recipe: Recipe, route: int = 0) -> Plan:
+def make_plan(recipe: Recipe, route: int = 0, store: Path | None = None) -> Plan:
     """Order the steps by their formats and compute their keys.
 
-    route: which of the ways to convert is taken; 0 is the best.
+    route: which of the ways to convert is taken; 0 is the best. store: where a remote model without a
+    pin is fetched to; None: the user's.
     Raises RecipeError, at the line, for an order that no format satisfies, a step without data, or
-    options that its implementation cannot honour.
+    options that its implementation cannot honour, and for a model that has no pin or another digest.
     """
     try:
-        return _Planner(recipe, route).plan()
+        return _Planner(recipe, route, store).plan()
     except RecipeError as error:
         raise redact_problems(error, recipe.secrets) from None
 
@@ -38,6 +42,7 @@ def make_plan(recipe: Recipe, route: int = 0) -> Plan:
 class _Planner:
     recipe: Recipe
     route: int = 0
+    store: Path | None = None
     routes: tuple[tuple[Format, ...], ...] = ()
     steps: list[PlannedStep] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -182,9 +187,13 @@ class _Planner:
             inputs = self._inputs(step, options, uses, before)
             return parts_of(plugin, step, takes, options, fields, inputs, self.recipe.common.seed)
 
+        require_pins(self.recipe, where, options, self.store)
         try:
             step.check(options)
             parts = parts_now()
+        except WrongDigest as error:
+            problem = self.recipe.locator.problem((*where, PIN), str(error), error.hint)
+            raise RecipeError([replace(problem, refused=True)]) from error
         except (ValueError, TaxiwayError) as error:
             if isinstance(error, RecipeError | PluginError):
                 raise
@@ -244,7 +253,14 @@ class _Planner:
             if step.section != "parity"
         ]
         common = self.recipe.common
-        card = {"name": common.name, "description": common.description, "steps": steps}
+        card: dict[str, Any] = {
+            "name": common.name,
+            "description": common.description,
+            "steps": steps,
+        }
+        licence = getattr(self.steps[0].options, LICENCE, None)
+        if licence:
+            card[LICENCE] = licence
         plain: dict[str, Any] = redact_options(msgspec.to_builtins(card), self.recipe.secrets)
         return plain
 

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +24,7 @@ import msgspec
 
 from taxiway.errors import StepError, TaxiwayError, WorkerError
 from taxiway.model import Model
-from taxiway.plugins import Context, Dataset, Measurement, registry
+from taxiway.plugins import Context, Dataset, Measurement, Note, registry
 from taxiway.plugins.quantity import show_bytes
 from taxiway.plugins.registry import missing_module
 
@@ -132,6 +133,7 @@ def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:
     step = plugin.implementation(task["takes"])
     options = msgspec.convert(task["options"], plugin.step.Config)
     workdir = Path(task["workdir"])
+    notes: list[Note] = []
     context = Context(
         workdir=workdir,
         seed=task["seed"],
@@ -141,11 +143,12 @@ def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:
         figures=task.get("figures") or {},
         recipe=task.get("recipe") or {},
         progress=progress,
+        note=notes.append,
     )
     model = _model(task, "model")
     result = step.run(options, context) if model is None else step.run(model, options, context)
     if isinstance(result, Model):
-        return {"model": result.to_dict(workdir)}
+        return {"model": result.to_dict(workdir), "notes": [asdict(note) for note in notes]}
     return {"figures": _plain(result, task["name"])}
 
 

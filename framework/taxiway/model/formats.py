@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import mmap
+import struct
 import zipfile
-from contextlib import suppress
 from pathlib import Path
 
 from taxiway.errors import SafetyError, StepError
 from taxiway.model.model import FORMATS, Format
-from taxiway.safety.protobuf import fields
+from taxiway.model.other_files import explain, explain_archive, explain_folder
+from taxiway.safety.keras_file import HDF5_MAGIC
+from taxiway.safety.protobuf import Malformed, fields, opened
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_MAX_FIELDS = 200_000
+"""Fields on a ModelProto's top level, most of them functions."""
 _KNOWN = f"expected one of: {', '.join(FORMATS.values())}"
 
 
@@ -20,10 +22,21 @@ def detect(path: Path) -> Format:
 
     Raises StepError that names what was found, SafetyError where it is a pickle.
     """
-    if path.is_dir():
-        return _folder(path)
-    if not path.is_file():
-        raise StepError(f"no model at {path}", "check the path of the source section")
+    try:
+        if path.is_dir():
+            return _folder(path)
+        if path.exists() and not path.is_file():
+            raise StepError(f"{path.name} is neither a file nor a folder, no model")
+        if not path.is_file():
+            raise StepError(f"no model at {path}", "check the path of the source section")
+        return _file(path)
+    except OSError as error:
+        raise StepError(
+            f"{path.name} cannot be read: {error.strerror or error}", "check its permissions"
+        ) from error
+
+
+def _file(path: Path) -> Format:
     with path.open("rb") as file:
         head = file.read(16)
     if head[4:8] == b"TFL3":
@@ -46,6 +59,8 @@ def _folder(path: Path) -> Format:
     names = sorted(entry.name for entry in path.iterdir())
     if "saved_model.pb" in names:
         return "saved_model"
+    if known := explain_folder(path, names):
+        raise known
     held = ", ".join(names[:5]) or "nothing"
     raise StepError(
         f"folder {path.name} is no SavedModel: it has no saved_model.pb (it holds {held})",
@@ -57,8 +72,10 @@ def _archive(path: Path) -> Format:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile as error:
-        raise StepError(f"{path.name} is a damaged zip archive: {error}") from error
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error) as error:
+        raise StepError(
+            f"{path.name} is a damaged zip archive: {error}", "copy or download it again"
+        ) from error
     if {"config.json", "metadata.json"} <= set(names):
         return "keras"
     if any(name.endswith(".pkl") for name in names):
@@ -66,6 +83,8 @@ def _archive(path: Path) -> Format:
             f"{path.name} is a PyTorch archive with a pickle, which runs code when it is loaded",
             "export it to ONNX with torch.onnx.export(..., dynamo=True)",
         )
+    if known := explain_archive(path, names):
+        raise known
     held = ", ".join(names[:5]) or "nothing"
     raise StepError(f"{path.name} is a zip archive of {held}, no Keras model; {_KNOWN}")
 
@@ -73,14 +92,16 @@ def _archive(path: Path) -> Format:
 def _protobuf(path: Path, head: bytes) -> Format:
     """ONNX has no magic: its top level must hold the fields of `ModelProto` (onnx.proto)."""
     found: set[tuple[int, int]] = set()
-    with suppress(ValueError), path.open("rb") as file:
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        found = {(field.number, field.wire_type) for field in fields(data)}
+    try:
+        with opened(path, _MAX_FIELDS) as data:
+            found = {(field.number, field.wire_type) for field in fields(data)}
+    except Malformed:
+        found = set()
     graph, opsets, ir_version = (7, 2), (8, 2), (1, 0)
     if graph in found and found & {opsets, ir_version} and max(number for number, _ in found) < 64:
         return "onnx"
-    if path.name == "saved_model.pb":
-        raise StepError("saved_model.pb is one part of a SavedModel", "name its folder instead")
+    if known := explain(path):
+        raise known
     raise StepError(
         f"{path.name} is no model that Taxiway knows (it starts with {head[:8].hex(' ')}); {_KNOWN}"
     )

@@ -15,11 +15,11 @@ UNKNOWN_RANK = ("...",)
 """The shape of a tensor whose number of axes the model does not say."""
 
 
-def describe(path: Path, format: Format) -> Model:
+def describe(path: Path, format: Format, trust: str | None = None) -> Model:
     """The model at `path` with its signature.
 
     Free axes get their name in the file, else `batch` (axis 0) or `dim_N`. Raises StepError where
-    the file cannot be read as `format`.
+    the file cannot be read as `format`. trust: SHA-256 of a Keras file whose stored code may run.
     """
     readers = {
         "onnx": _onnx,
@@ -29,7 +29,8 @@ def describe(path: Path, format: Format) -> Model:
     }
     if format not in readers:
         raise StepError(f"unknown model format '{format}'", f"formats: {', '.join(FORMATS)}")
-    return Model(format=format, path=path, signature=readers[format](path))
+    signature = keras_signature(load_keras(path, trust)) if trust else readers[format](path)
+    return Model(format=format, path=path, signature=signature, trusted=trust)
 
 
 def _shape(axes: Iterable[int | str | None]) -> tuple[int | str, ...]:

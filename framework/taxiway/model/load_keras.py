@@ -8,25 +8,24 @@ from typing import Any
 
 from taxiway import safety
 from taxiway.errors import StepError
-from taxiway.model.formats import HDF5_MAGIC
+from taxiway.safety.keras_file import is_hdf5
 
 SUFFIXES = {True: ".h5", False: ".keras"}
 
 
 def suffix_of(path: Path) -> str:
     """The file extension that Keras needs for this content: `.h5` for HDF5, else `.keras`."""
-    with path.open("rb") as file:
-        return SUFFIXES[file.read(len(HDF5_MAGIC)) == HDF5_MAGIC]
+    return SUFFIXES[is_hdf5(path)]
 
 
-def load_keras(path: Path) -> Any:
+def load_keras(path: Path, trust: str | None = None) -> Any:
     """The model of a `.keras` or `.h5` file, uncompiled.
 
     It is a `keras.Model`, or a `tf_keras.Model` for an HDF5 file of Keras 2 that Keras 3 cannot
-    read; `library_of` says which. Raises SafetyError before any loader runs, StepError where no
-    library loads it.
+    read; `library_of` says which. trust: SHA-256 of the file, whose stored code may then run. Raises
+    SafetyError before any loader runs, StepError where no library loads it.
     """
-    safety.check(path, "keras")
+    safety.check(path, "keras", trust)
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import keras
 
@@ -42,7 +41,7 @@ def load_keras(path: Path) -> Any:
             f"rename it to {path.stem}{expected}",
         )
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=trust is None)
     except Exception as error:
         if expected != ".h5":
             raise StepError(
@@ -52,7 +51,7 @@ def load_keras(path: Path) -> Any:
     import tf_keras
 
     try:
-        return tf_keras.models.load_model(path, compile=False, safe_mode=True)
+        return tf_keras.models.load_model(path, compile=False, safe_mode=trust is None)
     except Exception as error:
         raise StepError(
             f"neither Keras {keras.__version__} nor tf_keras {tf_keras.__version__} can load "

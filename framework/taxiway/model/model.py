@@ -60,11 +60,15 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """A model on disk. `path` is a file, or a folder for a SavedModel."""
+    """A model on disk. `path` is a file, or a folder for a SavedModel.
+
+    trusted: SHA-256 of a Keras file whose stored code the recipe lets run; None for any other model.
+    """
 
     format: Format
     path: Path
     signature: Signature
+    trusted: str | None = None
 
     @property
     def size(self) -> int:
@@ -83,6 +87,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             "format": self.format,
             "path": self.path.relative_to(root).as_posix(),
             "signature": msgspec.to_builtins(self.signature),
+            **({"trusted": self.trusted} if self.trusted else {}),
         }
 
     @classmethod
@@ -91,4 +96,5 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             format=data["format"],
             path=root / data["path"],
             signature=msgspec.convert(data["signature"], Signature),
+            trusted=data.get("trusted"),
         )

@@ -24,6 +24,23 @@ def _silent(done: int, total: int | None, unit: str) -> None:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A repair that a step made on the way: its name, at how many places, and what it is about."""
+
+    repair: str
+    count: int
+    about: str
+
+
+Noted = Callable[[Note], None]
+"""`note(Note(...))`: told at once, kept in the step's record."""
+
+
+def unheard(note: Note) -> None:
+    return None
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What an evaluation measured on one model, and the folder of the files it wrote."""
 
@@ -40,6 +57,7 @@ class Context:
     baseline: for `evaluate`, what the same evaluation measured on the source.
     data: the recipe's dataset; a step reads only what its `reads` declared.
     figures: what `evaluate` measured and what the gates said, for `deploy`.
+    note: tells of a repair; it ends in the step's record.
     recipe: for `deploy`, what may be said of the recipe: `name`, `description`, and `steps` (each with
     `name`, `plugin`, `options`); it holds no value that came from the environment.
     """
@@ -52,6 +70,7 @@ class Context:
     figures: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress = _silent
+    note: Noted = unheard
 
 
 class Step:

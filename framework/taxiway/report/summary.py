@@ -123,6 +123,8 @@ def summary(result: RunResult) -> RenderableType:
     where = Table(box=None, pad_edge=False, show_header=False)
     where.add_column(style="dim")
     where.add_column(overflow="fold")
+    if result.trusted:
+        where.add_row("source", f"trusted by digest {result.trusted[:12]}: its own code was run")
     if result.artifact:
         where.add_row("model", relative(result.artifact))
     if result.bundle:

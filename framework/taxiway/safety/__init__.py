@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from taxiway.errors import SafetyError
+from taxiway.safety.hints import default_hint
 
 _GATES = {
     "keras": "taxiway.safety.keras_file",
@@ -15,15 +16,16 @@ _GATES = {
 }
 
 
-def check(path: Path, format: str) -> None:
+def check(path: Path, format: str, trust: str | None = None) -> None:
     """Refuse a model that could run code, read outside its folder or exhaust the machine.
 
-    Neither the model's loader nor TensorFlow is called. Raises SafetyError with one line per
-    finding.
+    trust: SHA-256 of a Keras file whose stored code may run. Neither the model's loader nor
+    TensorFlow is called. Raises SafetyError with one line per finding.
     """
-    findings: list[str] = import_module(_GATES[format]).findings(path)
+    gate = import_module(_GATES[format])
+    findings: list[str] = gate.findings(path, **({"trust": trust} if trust else {}))
     if findings:
         raise SafetyError(
             f"{path.name} is refused:\n" + "\n".join(f"  - {finding}" for finding in findings),
-            "export the model again without these parts, from a machine you trust",
+            gate.hint(path, findings) if hasattr(gate, "hint") else default_hint(findings),
         )

@@ -1,4 +1,4 @@
-"""The gate of a SavedModel: ops that touch files, peers or Python, functions included."""
+"""The gate of a SavedModel: every op must be one that only computes, functions included."""
 
 from __future__ import annotations
 
@@ -7,25 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from taxiway.safety.protobuf import Malformed
+from taxiway.safety.protobuf import Malformed, opened
 from taxiway.safety.tensorflow_graph import MAIN, Graph, Node, graphs
+from taxiway.safety.tensorflow_ops import SAVER, TABLE_FILE, why_not
 
-_FORBIDDEN = re.compile(
-    r"ReadFile|WriteFile|(Experimental)?MatchingFiles(Dataset)?|(Eager)?PyFunc(Stateless)?"
-    r"|(WholeFile|TextLine|TFRecord|FixedLengthRecord|LMDB)Reader(V2)?"
-    r"|(Experimental)?(TFRecord|TextLine|FixedLengthRecord|CSV|LMDB|Sql|Cache|Save|Load|Snapshot"
-    r"|SnapshotChunk|DataService|Generator)Dataset(V\d)?|SnapshotDatasetReader"
-    r"|SnapshotNestedDatasetReader|ListSnapshotChunksDataset|(Experimental)?DatasetToTFRecord"
-    r"|DatasetFromGraph|RegisterDataset(V2)?|DistributedSave|DTensorRestoreV2|RecordInput"
-    r"|ImmutableConst|GenerateVocabRemapping|LoadAndRemapMatrix|DumpTensor|FileSystemSetConfiguration"
-    r"|Debug(Identity|NanCount|NumericSummary).*|CopyHost|Create(Summary|SummaryFile|SummaryDb)Writer"
-    r"|Rpc.*|RemoteCall|RemoteFusedGraphExecute|_?Send|_?Recv|_HostSend|_HostRecv|XlaCustomCall(V2)?"
-    r"|Collective(InitializeCommunicator|AssignGroupV2)|(Configure|Shutdown)DistributedTPU"
-)
-_CHECKPOINT = re.compile(
-    r"Save(V2|Slices)?|Restore(V2|Slice)?|MergeV2Checkpoints|ShardedFile(name|spec)"
-)
-_TABLE_FILE = re.compile(r"InitializeTableFromTextFile(V2)?")
 _PATH = re.compile(r"^/.|^~|^[A-Za-z]:[\\/]|(^|[\\/])\.\.([\\/]|$)|[A-Za-z0-9]+://", re.MULTILINE)
 
 
@@ -35,12 +20,12 @@ def findings(path: Path) -> list[str]:
     if found:
         return found
     try:
-        parsed = graphs(memoryview((path / "saved_model.pb").read_bytes()))
+        with opened(path / "saved_model.pb") as data:
+            found = [finding for graph in graphs(data) for finding in _judge(graph)]
     except Malformed as error:
         return [f"saved_model.pb is no readable protobuf: {error}"]
     except RecursionError:
         return ["saved_model.pb is nested too deeply"]
-    found = [finding for graph in parsed for finding in _judge(graph)]
     return list(dict.fromkeys(found))
 
 
@@ -65,8 +50,9 @@ def _judge(graph: Graph) -> Iterator[str]:
         where = name if name == MAIN else f"function {name}"
         for node in nodes:
             for op in node.ops:
-                if _FORBIDDEN.fullmatch(op):
-                    yield f"op {op} (node '{node.name}' in {where}) is not allowed"
+                reason = why_not(op, graph.functions)
+                if reason:
+                    yield f"op {op} (node '{node.name}' in {where}) {reason}"
             for stream in node.strings("output_stream", 2):
                 if stream.startswith("file:"):
                     yield f"op PrintV2 (node '{node.name}' in {where}) writes to a file"
@@ -80,14 +66,8 @@ def _checkpoints(graph: Graph) -> Iterator[str]:
     A normal SavedModel holds them in functions that the saver's own nodes alone call; TensorFlow 1
     holds them in the main graph.
     """
-    direct = {name for name, nodes in graph.functions.items() if _using(nodes, _CHECKPOINT)}
-    reaching = set(direct)
-    while grown := {
-        name
-        for name, nodes in graph.functions.items()
-        if name not in reaching | {MAIN} and any(node.calls & reaching for node in nodes)
-    }:
-        reaching |= grown
+    direct = {name for name, nodes in graph.functions.items() if _using(nodes, SAVER)}
+    reaching = _callers(graph, direct)
     for name in sorted(graph.exposed & reaching):
         yield f"function {name} reads or writes checkpoints outside the saver"
     for node in graph.functions[MAIN]:
@@ -105,7 +85,7 @@ def _tables(graph: Graph) -> Iterator[str]:
     for file in graph.asset_files:
         if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or "\\" in file:
             yield f"asset {file!r} lies outside the SavedModel"
-    users = {name: _using(nodes, _TABLE_FILE) for name, nodes in graph.functions.items()}
+    users = {name: _using(nodes, TABLE_FILE) for name, nodes in graph.functions.items()}
     if not any(users.values()):
         return
     for name, nodes in graph.functions.items():
@@ -119,8 +99,23 @@ def _tables(graph: Graph) -> Iterator[str]:
         yield f"{MAIN} holds the path {constant!r}, no asset, beside a table read from a file"
 
 
-def _using(nodes: list[Node], ops: re.Pattern[str]) -> list[Node]:
-    return [node for node in nodes if any(ops.fullmatch(op) for op in node.ops)]
+def _callers(graph: Graph, called: set[str]) -> set[str]:
+    """`called`, and every function but the main graph that calls one of them, at any depth."""
+    callers: dict[str, set[str]] = {}
+    for name, nodes in graph.functions.items():
+        if name != MAIN:
+            for callee in {call for node in nodes for call in node.calls}:
+                callers.setdefault(callee, set()).add(name)
+    found, stack = set(called), list(called)
+    while stack:
+        new = callers.get(stack.pop(), set()) - found
+        found |= new
+        stack += new
+    return found
+
+
+def _using(nodes: list[Node], ops: frozenset[str]) -> list[Node]:
+    return [node for node in nodes if not ops.isdisjoint(node.ops)]
 
 
 def _paths(graph: Graph, function: str) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from taxiway.safety.protobuf import submessages, text
+from taxiway.safety.protobuf import BYTES, VARINT, fields, submessages, text
 
 MAIN = "the main graph"
 
@@ -35,9 +35,13 @@ class Node:
     @property
     def constants(self) -> list[str]:
         """The text that a string Const holds: TensorProto.string_val, or its packed content."""
-        return (
-            self.strings("value", 8, 8) + self.strings("value", 8, 4) if "Const" in self.ops else []
-        )
+        if "Const" not in self.ops:
+            return []
+        tensors = [t for key, v in self.attributes if key == "value" for t in submessages(v, 8)]
+        packed = [t for t in tensors if _is_string(t)]
+        return [text(data) for t in tensors for data in submessages(t, 8)] + [
+            text(data) for t in packed for data in submessages(t, 4)
+        ]
 
 
 @dataclass(frozen=True)
@@ -75,26 +79,46 @@ def _graph(meta: memoryview) -> Graph:
 
 
 def _node(data: memoryview) -> Node:
-    attributes = [
-        (key, value)
-        for entry in submessages(data, 5)
-        for key in _texts(entry, 1)
-        for value in submessages(entry, 2)
-    ]
-    calls = {
-        name
-        for _, value in attributes
-        for path in ((10, 1), (1, 9, 1))
-        for name in _texts(value, *path)
-    }
-    ops = tuple(_texts(data, 2))
-    names = tuple(_texts(data, 1))
+    names: list[str] = []
+    ops: list[str] = []
+    inputs: list[str] = []
+    attributes: list[tuple[str, memoryview]] = []
+    for field in fields(data):
+        if field.wire_type != BYTES:
+            continue
+        if field.number == 5:
+            keys = [part for part in fields(field.data) if part.wire_type == BYTES]
+            values = [part.data for part in keys if part.number == 2]
+            attributes += [
+                (text(part.data), value) for part in keys if part.number == 1 for value in values
+            ]
+        elif field.number in (1, 2, 3):
+            (names, ops, inputs)[field.number - 1].append(text(field.data))
+    calls = {name for _, value in attributes for name in _called(value)}
     return Node(
         name=names[-1] if names else "",
-        ops=ops,
-        inputs=tuple(_texts(data, 3)),
+        ops=tuple(ops),
+        inputs=tuple(inputs),
         calls=frozenset({*calls, *ops}),
         attributes=tuple(attributes),
+    )
+
+
+def _called(value: memoryview) -> Iterator[str]:
+    """The functions that an AttrValue names: its `func`, and those of its list."""
+    for field in fields(value):
+        if field.wire_type == BYTES and field.number == 10:
+            yield from _texts(field.data, 1)
+        elif field.wire_type == BYTES and field.number == 1:
+            yield from _texts(field.data, 9, 1)
+
+
+def _is_string(tensor: memoryview) -> bool:
+    """Whether a TensorProto's `dtype` is DT_STRING."""
+    dtype, string = 1, 7
+    return any(
+        field.number == dtype and field.wire_type == VARINT and field.value == string
+        for field in fields(tensor)
     )
 
 

@@ -1,38 +1,107 @@
-"""The gate of a TFLite file: ops that no LiteRT runtime has, and unreadable structure."""
+"""The gate of a TFLite file: its structure, its operators, and what it says of its tensors."""
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-MAX_OPERATOR_CODES = 10_000
+from taxiway.safety.allowlist import allowlist
+from taxiway.safety.calls import cycle
+from taxiway.safety.flatbuffer import Malformed, Table, verified
+from taxiway.safety.tflite_tensors import buffer_findings, stored_bytes, tensor_findings
+
+CUSTOM = 32
+SAFE_CUSTOM = ("AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess")
+"""Custom ops that LiteRT itself brings (tensorflow/lite/core/kernels/register.cc)."""
+MAX_LISTED = 20
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Table]:
+    """The verified Model table. Raises Malformed."""
+    with path.open("rb") as stream:
+        if path.stat().st_size < 8:
+            raise Malformed("it is shorter than a header")
+        data = memoryview(mmap(stream.fileno(), 0, access=ACCESS_READ))
+        if bytes(data[4:8]) != b"TFL3":
+            raise Malformed("it does not start with the identifier TFL3")
+        yield verified(data, "Model", allowlist("tflite_schema"))
 
 
 def findings(path: Path) -> list[str]:
-    """Select-TF (flex) ops, one line each; the interpreter is not started."""
-    names = custom_ops(path)
-    if names is None:
-        return ["it is no readable TFLite model"]
-    return [
-        f"op {name} needs TensorFlow (Select TF ops), which LiteRT does not have"
-        for name in names
-        if name.startswith("Flex")
-    ]
+    """What is unsafe in the file, one line each; the interpreter is not started."""
+    try:
+        with _opened(path) as model:
+            found = list(dict.fromkeys(_judge(model, path.stat().st_size)))
+    except Malformed as error:
+        return [f"it is no readable TFLite model: {error}"]
+    if len(found) > MAX_LISTED:
+        return [*found[:MAX_LISTED], f"and {len(found) - MAX_LISTED} more"]
+    return found
 
 
 def custom_ops(path: Path) -> list[str] | None:
     """Names of the custom ops that a TFLite file uses, sorted; None where it cannot be read."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    data = path.read_bytes()
-    if data[4:8] != b"TFL3":
-        return None
     try:
-        model = schema.Model.GetRootAsModel(data, 0)
-        if model.OperatorCodesLength() > MAX_OPERATOR_CODES:
-            return None
-        codes = [model.OperatorCodes(at) for at in range(model.OperatorCodesLength())]
-        names = {bytes(code.CustomCode() or b"") for code in codes if code is not None}
-    except (struct.error, TypeError, ValueError, IndexError, AttributeError):
+        with _opened(path) as model:
+            return sorted(
+                {code.text("CustomCode") for code in model.tables("OperatorCodes")} - {""}
+            )
+    except Malformed:
         return None
-    return sorted(name.decode("utf-8", "replace") for name in names if name)
+
+
+def _judge(model: Table, size: int) -> Iterator[str]:
+    codes = list(model.tables("OperatorCodes"))
+    subgraphs = list(model.tables("Subgraphs"))
+    if not subgraphs:
+        yield "it has no subgraph"
+    yield from _operators(codes)
+    yield from buffer_findings(model, size)
+    stored = stored_bytes(model)
+    calls: dict[int, set[int]] = {}
+    for at, subgraph in enumerate(subgraphs):
+        yield from tensor_findings(subgraph, stored)
+        calls[at] = set()
+        for operator in subgraph.tables("Operators"):
+            if not operator.number("OpcodeIndex") < len(codes):
+                yield f"an operator of subgraph {at} has a code that is not in the file"
+            called = set(_subgraphs_of(operator))
+            calls[at] |= called
+            if any(not 0 <= index < len(subgraphs) for index in called):
+                yield f"an operator of subgraph {at} calls a subgraph that is not in the file"
+    if loop := cycle(calls):
+        yield f"subgraph {loop[0]} calls itself ({' -> '.join(map(str, loop))})"
+    for signature in model.tables("SignatureDefs"):
+        if not signature.number("SubgraphIndex") < len(subgraphs):
+            yield f"signature '{signature.text('SignatureKey')}' is of no subgraph in the file"
+
+
+def _operators(codes: list[Table]) -> Iterator[str]:
+    """A code is the larger of its two fields (tensorflow/lite/schema/schema_utils.cc)."""
+    known = allowlist("tflite_schema")["operators"]
+    names = set()
+    for code in codes:
+        number = max(code.number("BuiltinCode"), code.number("DeprecatedBuiltinCode"))
+        if number == CUSTOM:
+            names.add(code.text("CustomCode"))
+        elif str(number) not in known:
+            yield f"builtin operator {number} is none that LiteRT has"
+    for name in sorted(names - set(SAFE_CUSTOM)):
+        if name.startswith("Flex"):
+            yield f"op {name} needs TensorFlow (Select TF ops), which LiteRT does not have"
+        else:
+            yield f"custom op {name or 'without a name'} needs a library that LiteRT does not bring"
+
+
+def _subgraphs_of(operator: Table) -> Iterator[int]:
+    """The subgraphs that an operator's options name."""
+    for field in ("BuiltinOptions", "BuiltinOptions2"):
+        options = operator.table(field)
+        if options is None:
+            continue
+        for name, (_, kind, _) in allowlist("tflite_schema")["tables"][options.kind].items():
+            if "Subgraph" in name:
+                yield from options.numbers(name) if kind == "numbers" else [options.number(name)]

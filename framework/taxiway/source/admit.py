@@ -11,7 +11,7 @@ from taxiway.model import FORMATS, Format
 from taxiway.model.formats import detect
 
 
-def admit(path: Path, format: Format) -> None:
+def admit(path: Path, format: Format, trust: str | None = None) -> None:
     """Raise StepError where `path` is of another format, SafetyError where the gate refuses it."""
     found = detect(path)
     if found != format:
@@ -19,7 +19,7 @@ def admit(path: Path, format: Format) -> None:
             f"{path.name} is a model in format {FORMATS[found]}, expected {FORMATS[format]}",
             f"source={found}",
         )
-    safety.check(path, format)
+    safety.check(path, format, trust)
 
 
 def copy_file(source: Path, target: Path) -> Path:

@@ -11,19 +11,20 @@ from taxiway import plugins
 from taxiway.model import Model
 from taxiway.model.inspect import describe
 from taxiway.model.onnx_file import copy_model
-from taxiway.plugins import Context, InputPath
+from taxiway.plugins import Context, ModelLocation
 from taxiway.safety.onnx_external import external_names
 from taxiway.source.admit import admit
+from taxiway.source.located import Located
 
 
 class Onnx(plugins.Source):
     """Checks the file statically and copies it with its external data."""
 
-    class Config(plugins.Config, frozen=True, tag_field="type", tag="onnx"):
+    class Config(Located, frozen=True, tag_field="type", tag="onnx"):
         """A model in ONNX format."""
 
         path: Annotated[
-            InputPath,
+            ModelLocation,
             Meta(description="The .onnx file; external data is read from files beside it."),
         ]
 

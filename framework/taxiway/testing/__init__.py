@@ -32,13 +32,14 @@ from taxiway.testing.models import (  # noqa: E402
     SourceContract,
     TargetContract,
 )
-from taxiway.testing.results import DeployContract, EvaluateContract  # noqa: E402
+from taxiway.testing.results import DeployContract, EvaluateContract, ParityContract  # noqa: E402
 
 __all__ = [
     "ConverterContract",
     "DataSourceContract",
     "DeployContract",
     "EvaluateContract",
+    "ParityContract",
     "PassContract",
     "PluginContract",
     "SourceContract",

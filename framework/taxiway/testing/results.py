@@ -1,14 +1,16 @@
-"""The contracts of the steps at a recipe's end: evaluate and deploy."""
+"""The contracts of the steps that judge a model or deploy it: parity, evaluate and deploy."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import msgspec
 import pytest
 
+from taxiway.errors import TaxiwayError
 from taxiway.execute.digest import digest_tree
 from taxiway.model import Model
 from taxiway.plugins import Dataset, Measurement, Plugin
@@ -51,6 +53,58 @@ class EvaluateContract(_AtTheEnd):
         assert digests(model.path) == before, "the step changed its input"
         undeclared = watched.read - {*step.reads(config)}
         assert not undeclared, f"reads what reads() does not declare: {undeclared}"
+
+
+class ParityContract(_AtTheEnd):
+    """Define `model`, `data` and `other` fixtures; options must not name a split."""
+
+    section = "parity"
+    split: ClassVar[str] = "test"
+
+    @pytest.fixture
+    def other(self) -> Model:
+        """A model with the inputs and outputs of `model` that gives something else."""
+        raise NotImplementedError("define a fixture `other` in your class")
+
+    @pytest.fixture
+    def filled(self, config: Any) -> Any:
+        """The options with the split that the planner fills in."""
+        return msgspec.structs.replace(config, split=self.split)
+
+    def test_a_model_equals_itself(
+        self, plugin: Plugin, filled: Any, model: Model, data: Dataset, scratch: Path
+    ) -> None:
+        step, watched = step_of(plugin, model), WatchedDataset(data)
+        step.check(filled)
+        before = digests(model.path)
+        found = []
+        for attempt in ("first", "second"):
+            context = context_in(scratch / attempt, data=watched, reference=model)
+            found.append(step.run(model, filled, context))  # type: ignore[attr-defined]
+        assert found[0]["equal"] is True, found[0]["reason"]
+        assert found[0] == found[1], "two proofs of the same models differ"
+        assert digests(model.path) == before, "the step changed its input"
+        undeclared = watched.read - {*step.reads(filled)}
+        assert not undeclared, f"reads what reads() does not declare: {undeclared}"
+
+    def test_another_model_is_not_equal(
+        self, plugin: Plugin, filled: Any, model: Model, other: Model, data: Dataset, scratch: Path
+    ) -> None:
+        """That is a verdict with a reason, not an error; the figures are plain, finite JSON."""
+        context = context_in(scratch / "work", data=data, reference=model)
+        figures = step_of(plugin, other).run(other, filled, context)  # type: ignore[attr-defined]
+        assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+        assert figures["equal"] is False
+        assert figures["reason"] and "\n" not in figures["reason"]
+
+    def test_without_samples_is_a_user_error(
+        self, plugin: Plugin, config: Any, model: Model, scratch: Path
+    ) -> None:
+        if config.allow_random:
+            pytest.skip("these options allow random samples")
+        context = context_in(scratch / "work", reference=model)
+        with pytest.raises(TaxiwayError):
+            step_of(plugin, model).run(model, config, context)  # type: ignore[attr-defined]
 
 
 class DeployContract(_AtTheEnd):

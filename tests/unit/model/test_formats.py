@@ -53,8 +53,8 @@ def plain_zip(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "build", "said"),
     [
-        ("m.onnx", lambda path: path.write_bytes(b""), "no model that Taxiway knows"),
-        ("m.onnx", lambda path: path.write_text("hello, world"), "68 65 6c 6c 6f"),
+        ("m.onnx", lambda path: path.write_bytes(b""), "is empty"),
+        ("m.onnx", lambda path: path.write_text("hello, world"), "is a text file"),
         ("m.onnx", lambda path: None, "no model at"),
         ("m", lambda path: path.mkdir(), "it has no saved_model.pb"),
         ("m.keras", plain_zip, "zip archive of readme.txt"),

@@ -50,7 +50,8 @@ def predict(
     if stacked:
         n = _samples(stored)
         calls = [
-            _call(invoke, {name: array[i] for name, array in stored.items()}) for i in range(n)
+            _call(invoke, {name: np.asarray(array[i]) for name, array in stored.items()})
+            for i in range(n)
         ]
         outputs = [np.stack(column) for column in zip(*calls, strict=True)]
     elif batch is None:

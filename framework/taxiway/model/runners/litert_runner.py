@@ -1,4 +1,4 @@
-"""LiteRT (TFLite) interpreter with its default XNNPACK kernels."""
+"""LiteRT (TFLite) interpreter, by default with its XNNPACK kernels."""
 
 from __future__ import annotations
 
@@ -11,16 +11,25 @@ from taxiway.errors import StepError
 from taxiway.model.inspect import tflite_tensors
 from taxiway.model.model import Model
 from taxiway.model.runners.batching import fixed_batch, predict
+from taxiway.model.runners.kernels import Kernels
 
 
 class LiteRTRunner:
     """An interpreter whose inputs are resized to what they get, where the graph allows it."""
 
-    def __init__(self, model: Model, threads: int) -> None:
-        from ai_edge_litert.interpreter import Interpreter
+    def __init__(self, model: Model, threads: int, kernels: Kernels = "fast") -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+        resolvers = {
+            "fast": OpResolverType.AUTO,
+            "plain": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        }
         try:
-            self._interpreter = Interpreter(model_path=str(model.path), num_threads=threads)
+            self._interpreter = Interpreter(
+                model_path=str(model.path),
+                num_threads=threads,
+                experimental_op_resolver_type=resolvers[kernels],
+            )
             inputs, outputs, self._key = tflite_tensors(self._interpreter)
         except Exception as error:
             raise StepError(f"LiteRT cannot load {model.path.name}: {error}") from error

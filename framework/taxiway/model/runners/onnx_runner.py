@@ -12,6 +12,7 @@ from taxiway.model.model import Model
 from taxiway.model.onnx_file import LARGE
 from taxiway.model.runners import onnx_values
 from taxiway.model.runners.batching import fixed_batch, predict
+from taxiway.model.runners.kernels import Kernels
 
 
 class OnnxRunner:
@@ -21,13 +22,16 @@ class OnnxRunner:
     float16, they would be held twice.
     """
 
-    def __init__(self, model: Model, threads: int) -> None:
+    def __init__(self, model: Model, threads: int, kernels: Kernels = "fast") -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        if kernels == "plain":
+            # Without fusions and blocked layouts the same sums are done in another order.
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         disabled = []
         if model.size > LARGE:

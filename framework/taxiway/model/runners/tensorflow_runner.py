@@ -28,7 +28,7 @@ class TensorFlowRunner:
             # Kept whole: a ConcreteFunction alone does not keep its variables alive.
             self._serving = load_saved_model(model.path)
         else:
-            self._graph = _traced(load_keras(model.path), model.signature)
+            self._graph = traced(load_keras(model.path, model.trusted), model.signature)
         self._format = model.format
 
     def _invoke(self, stored: dict[str, np.ndarray[Any, Any]]) -> Sequence[np.ndarray[Any, Any]]:
@@ -46,7 +46,7 @@ class TensorFlowRunner:
         return predict(self.signature, self._invoke, inputs, fixed_batch(self.signature))
 
 
-def _traced(model: Any, signature: Signature) -> Any:
+def traced(model: Any, signature: Signature) -> Any:
     import tensorflow as tf
 
     specs = [

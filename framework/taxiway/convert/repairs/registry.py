@@ -1,0 +1,36 @@
+"""The repairs there are, and the one way to apply them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from taxiway.convert.repairs import (
+    erfc,
+    expand_function,
+    float16_compute,
+    float64_compute,
+    scalar_input,
+)
+from taxiway.convert.repairs.repair import Repair, Stage
+from taxiway.plugins.step import Note, Noted
+
+REPAIRS: tuple[Repair, ...] = (
+    erfc.REPAIR,
+    float16_compute.REPAIR,
+    float64_compute.REPAIR,
+    expand_function.REPAIR,
+    scalar_input.REPAIR,
+)
+"""In the order in which they are applied."""
+
+
+def of_stage(stage: Stage) -> tuple[Repair, ...]:
+    return tuple(repair for repair in REPAIRS if repair.stage == stage)
+
+
+def apply_repairs(model: Any, stage: Stage, note: Noted) -> None:
+    """Apply the repairs of one stage to an onnx.ModelProto in place; each that fires is noted."""
+    for repair in of_stage(stage):
+        count = repair.apply(model) if repair.applies(model) else 0
+        if count:
+            note(Note(repair=repair.name, count=count, about=repair.about))
