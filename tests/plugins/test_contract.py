@@ -118,11 +118,13 @@ class TestOnnxTarget(TargetContract):
 class TestTFLiteTarget(TargetContract):
     name = "tflite"
     options = [{"batch": 1}]
-    refused = [{"batch": 0}]
+    refused = [{"batch": 0}, {"dims": {"batch": "free"}}, {"batch": 1, "dims": {"batch": 2}}]
 
 
 class TestSavedModelTarget(TargetContract):
     name = "saved_model"
+    options = [{"dims": {"batch": "dynamic"}}]
+    refused = [{"io_layout": "chwn"}, {"io_dtype": "int4"}]
 
 
 @pytest.mark.slow
@@ -153,9 +155,24 @@ class TestToOnnxFromTFLite(TestToOnnx):
 
 
 @pytest.mark.slow
+class TestOnnxToOnnx(_OfDigits, ConverterContract):
+    name = "onnx_to_onnx"
+    format = "onnx"
+    options = [{}, {"opset": 21}, {"dims": {"batch": 1}, "io_layout": "nchw"}]
+    refused = [{"opset": 3}]
+
+
+@pytest.mark.slow
 class TestToSavedModel(_OfDigits, ConverterContract):
     name = "keras_to_saved_model"
     format = "keras"
+    options = [{}, {"io_dtype": "float16"}]
+
+
+@pytest.mark.slow
+class TestSavedModelToSavedModel(TestToSavedModel):
+    name = "saved_model_to_saved_model"
+    format = "saved_model"
 
 
 class _Pass(_OfDigits, PassContract):

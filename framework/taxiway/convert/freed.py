@@ -27,6 +27,16 @@ def proven(source: Model, result: Model, options: EndsConfig) -> Model:
     return result
 
 
+def insists(changes: Mapping[Axis, int | str], error: StepError) -> StepError:
+    """The error of a runtime, which names the operator, as that of a size that cannot change."""
+    where = ", ".join(f"axis {axis} of '{name}'" for name, axis in changes)
+    said = " ".join(error.message.split())[:600]
+    return StepError(
+        f"the size of {where} cannot change, the graph insists on it: {said}",
+        "keep it, or export the model again with a dynamic axis",
+    )
+
+
 def prove_sizes(
     source: Model, result: Model, changes: Mapping[Axis, int | str]
 ) -> tuple[TensorSpec, ...]:
@@ -52,12 +62,7 @@ def prove_sizes(
         halves = [runner.predict(half) for half in small]
         both = runner.predict(large)
     except StepError as error:
-        where = ", ".join(f"axis {axis} of '{name}'" for name, axis in changes)
-        said = " ".join(error.message.split())[:600]
-        raise StepError(
-            f"the size of {where} cannot change, the graph insists on it: {said}",
-            "keep it, or export the model again with a dynamic axis",
-        ) from error
+        raise insists(changes, error) from error
     batch = {(spec.name, 0) for spec in result.signature.inputs} == {*freed}
     outputs = []
     for spec in result.signature.outputs:

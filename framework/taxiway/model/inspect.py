@@ -8,7 +8,7 @@ from typing import Any
 
 from taxiway.errors import StepError
 from taxiway.model.load_keras import load_keras
-from taxiway.model.load_saved_model import choose_signature, load_saved_model, natural_key
+from taxiway.model.load_saved_model import choose_signature, natural_key, read_signature
 from taxiway.model.model import FORMATS, Format, Model, Signature, TensorSpec
 
 UNKNOWN_RANK = ("...",)
@@ -148,11 +148,23 @@ def _tensorflow_spec(name: str, tensor: Any) -> TensorSpec:
 
 
 def _saved_model(path: Path) -> Signature:
-    serving = load_saved_model(path)
-    return Signature(
-        inputs=tuple(_tensorflow_spec(*item) for item in serving.inputs.items()),
-        outputs=tuple(_tensorflow_spec(*item) for item in serving.outputs.items()),
+    """From the signature as the file notes it: to load its variables takes as long as to convert."""
+    import tensorflow as tf
+
+    signature = read_signature(path)
+
+    def spec(name: str, noted: Any) -> TensorSpec:
+        unknown = noted.tensor_shape.unknown_rank
+        axes = UNKNOWN_RANK if unknown else [dim.size for dim in noted.tensor_shape.dim]
+        return TensorSpec(
+            name=name, dtype=_dtype_name(tf.dtypes.as_dtype(noted.dtype)), shape=_shape(axes)
+        )
+
+    inputs, outputs = (
+        tuple(spec(name, side[name]) for name in sorted(side, key=natural_key))
+        for side in (signature.inputs, signature.outputs)
     )
+    return Signature(inputs=inputs, outputs=outputs)
 
 
 def _keras(path: Path) -> Signature:
