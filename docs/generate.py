@@ -200,6 +200,8 @@ def _kind(option: Mapping[str, Any]) -> str:
         return " or ".join(f"`{value}`" for value in option["enum"])
     if option.get("format") == "input-path":
         return "path"
+    if option.get("format") == "model-location":
+        return "path or [location](../locations.md)"
     kind = str(option["type"])
     if kind == "array":
         return f"list of {_kind(option['items'])}"

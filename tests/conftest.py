@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from served import Site
+
+from taxiway.fetch.location import LOCALHOST
 
 ONNX_RECIPE = """\
 defaults:
@@ -105,3 +109,26 @@ def onnx_recipe(onnx_recipe_files: Path, tmp_path: Path) -> Path:
     """A copy of that recipe that the test may change."""
     shutil.copytree(onnx_recipe_files.parent, tmp_path / "recipe")
     return tmp_path / "recipe" / onnx_recipe_files.name
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A server that `http://` locations may name, because this user allowed it."""
+    monkeypatch.setenv(LOCALHOST, "1")
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    site = Site()
+    yield site
+    site.server.shutdown()
+    site.server.server_close()
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the user's pip settings name, and nothing else."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    return folder

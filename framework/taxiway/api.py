@@ -31,12 +31,13 @@ class Recipe:
     def name(self) -> str:
         return self.composed.name
 
-    def plan(self, route: int = 0) -> Plan:
+    def plan(self, route: int = 0, store: Path | str | None = None) -> Plan:
         """The steps in order, each with its cache key. Raises RecipeError where they do not fit.
 
-        route: which of the ways to convert they take; 0 is the best.
+        route: which of the ways to convert they take; 0 is the best. store: where a remote model
+        without a pin is fetched to, as in `run`.
         """
-        return make_plan(self.composed, route)
+        return make_plan(self.composed, route, store=Path(store) if store else None)
 
     def run(
         self,
@@ -60,7 +61,7 @@ class Recipe:
         from taxiway.execute.store import Store, default_root
 
         lock = Lock.read(Path(locked)) if locked else None
-        plan = self.plan(lock.route if lock else 0)
+        plan = self.plan(lock.route if lock else 0, store)
         plan.check_installed()
         where = Store(Path(store) if store else default_root())
         folder = RunFolder.create(Path(output).absolute(), self.name)

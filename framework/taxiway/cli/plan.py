@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
         allow_paths=arguments.allow_path,
     )
     store = Store(arguments.store or default_root())
-    settled = settle(recipe.composed, store)
+    settled = settle(recipe.composed, store, recipe.plan(store=arguments.store))
     found = forecast(settled.plan, store, settled.blocked[:1])
     if arguments.json:
         print(json.dumps([_plain(item) for item in found], indent=2))
@@ -90,14 +90,14 @@ def _show_ways(settled: Settled) -> None:
     plan = settled.plan
     if len(plan.routes) < 2:
         return
-    failed = {attempt.formats: attempt for attempt in settled.failed}
+    failed = {attempt.formats: attempt for attempt in (*settled.failed, *settled.blocked)}
     screen = console()
     screen.print()
     for number, formats in enumerate(plan.routes):
         line = Text("ways  " if number == 0 else "      ", "dim")
         line.append(" → ".join(formats), "" if number == plan.route else "dim")
-        if number == plan.route:
+        if formats in failed:
+            line.append(f"  {failed[formats].step}: {failed[formats].reason}", "yellow")
+        elif number == plan.route:
             line.append("  taken", "green")
-        elif formats in failed:
-            line.append(f"  failed at {failed[formats].step}: {failed[formats].reason}", "yellow")
         screen.print(line)

@@ -16,7 +16,7 @@ from taxiway.compose import engine, overrides, reader, schema
 from taxiway.compose.assets import config_folders, config_groups, find_recipe
 from taxiway.compose.defaults import check_defaults
 from taxiway.compose.document import Document
-from taxiway.compose.inputs import absolute_inputs
+from taxiway.compose.inputs import absolute_inputs, queries, without_queries
 from taxiway.compose.locate import Locator
 from taxiway.compose.recipe import Recipe, convert, sections_of
 from taxiway.compose.recipe_config import RecipeConfig
@@ -86,6 +86,8 @@ def _checked(
     if problems:
         raise RecipeError(ordered(problems))
     options = absolute_inputs(values.data, shown, file.parent, allowed, locator)
+    secrets = {**secrets, **{url.query: "?..." for url in queries(options).values()}}
+    shown = without_queries(shown, queries(options))
     common = {key: options[key] for key in RecipeConfig.__struct_fields__ if key in options}
     recipe = Recipe(
         file, options, shown, dict(secrets), locator, convert(common, (), RecipeConfig, locator)

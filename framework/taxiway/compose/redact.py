@@ -48,6 +48,8 @@ def redact_problems(error: RecipeError, secrets: Secrets) -> RecipeError:
 
     def clean(problem: Problem) -> Problem:
         hint = redact_text(problem.hint, secrets) if problem.hint else None
-        return replace(problem, message=redact_text(problem.message, secrets), hint=hint)
+        line = redact_text(problem.excerpt, secrets) if problem.excerpt else problem.excerpt
+        message = redact_text(problem.message, secrets)
+        return replace(problem, message=message, hint=hint, excerpt=line)
 
     return RecipeError(map(clean, error.problems))

@@ -6,6 +6,7 @@ renames the outputs; here one function over the model's variables is saved, unde
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,41 +16,32 @@ from taxiway.model import Model
 SIGNATURE = "serving_default"
 
 
-def with_batch(shape: Any, batch: int | None) -> list[int | None]:
-    """`shape` (sizes, None where free) with a free first axis fixed to `batch`."""
-    axes = list(shape)
-    return [batch, *axes[1:]] if axes and axes[0] is None else axes
-
-
-def export(model: Model, path: Path, batch: int | None = None) -> None:
+def export(model: Model, path: Path, wanted: Model | None = None) -> None:
     """Write `model` (format keras) as a SavedModel folder at `path`.
 
-    batch: the size for a free first axis of the inputs; None leaves it free.
+    wanted: what it must take and give; None keeps inputs and outputs as they are.
     Equal models give equal files, in any process of one TensorFlow version.
     """
     import tensorflow as tf
 
     from taxiway.convert.canonical import make_canonical
+    from taxiway.convert.tensorflow_ends import with_ends
     from taxiway.model.load_keras import load_keras
 
     network = load_keras(model.path, model.trusted)
-    inputs, outputs = model.signature.inputs, model.signature.outputs
-    specs = {
-        spec.name: tf.TensorSpec(with_batch(tensor.shape, batch), tensor.dtype, spec.name)
-        for spec, tensor in zip(inputs, network.inputs, strict=True)
-    }
+    names = [spec.name for spec in model.signature.outputs]
     # A Functional model insists on the structure it was built with; a Sequential has none.
     structure = getattr(network, "_inputs_struct", network.inputs)
-    structure = structure[0] if isinstance(structure, list) and len(specs) == 1 else structure
+    single = isinstance(structure, list) and len(model.signature.inputs) == 1
+    structure = structure[0] if single else structure
 
-    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def serve(**tensors: Any) -> dict[str, Any]:
-        values = [tensors[spec.name] for spec in inputs]
+    def serve(tensors: Mapping[str, Any]) -> dict[str, Any]:
+        values = [tensors[spec.name] for spec in model.signature.inputs]
         results = network(tf.nest.pack_sequence_as(structure, values), training=False)
-        return dict(zip((spec.name for spec in outputs), tf.nest.flatten(results), strict=True))
+        return dict(zip(names, tf.nest.flatten(results), strict=True))
 
     try:
-        signature = serve.get_concrete_function(**specs)
+        signature = with_ends(serve, model, wanted or model)
         module = tf.Module()
         used = {id(variable) for variable in signature.graph.variables}
         variables = [v if isinstance(v, tf.Variable) else v.value for v in network.variables]

@@ -21,9 +21,11 @@ class KerasToSavedModel(Converter):
     libraries = ("tensorflow", "keras", "tf-keras")
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
+        from taxiway.convert.freed import proven
         from taxiway.convert.keras_export import export
         from taxiway.convert.result import converted
+        from taxiway.convert.tensorflow_ends import wanted_ends
 
-        path = context.workdir / "saved_model"
-        export(model, path)
-        return converted(model, path, "saved_model")
+        path, wanted = context.workdir / "saved_model", wanted_ends(model, options)
+        export(model, path, wanted)
+        return proven(model, converted(wanted, path, "saved_model"), options)

@@ -20,10 +20,14 @@ class KerasToTFLite(Converter):
     libraries = ("tensorflow", "keras", "tf-keras")
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
+        from taxiway.convert.freed import proven
         from taxiway.convert.keras_export import SIGNATURE, export
-        from taxiway.convert.tflite_converter import write_tflite
+        from taxiway.convert.tensorflow_ends import wanted_ends
+        from taxiway.convert.tflite_converter import convert_signature
 
+        wanted = wanted_ends(model, options)
         with TemporaryDirectory() as folder:
             exported = Path(folder) / "saved_model"
-            export(model, exported, batch=options.batch)
-            return write_tflite(model, exported, SIGNATURE, options, context)
+            export(model, exported, wanted)
+            result = convert_signature(wanted, exported, SIGNATURE, options, context)
+        return proven(model, result, options)

@@ -6,16 +6,25 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from taxiway.plugins import Config, Target
+from taxiway.convert.ends import EndsConfig
+from taxiway.plugins import Target
+
+MIN_OPSET, MAX_OPSET = 7, 28
+"""The oldest that ONNX Runtime supports and the newest of the installed onnx; a test holds them."""
+DEFAULT_OPSET = 18
+"""What a converter from another format writes unless it is told another."""
 
 
-class OnnxConfig(Config, frozen=True):
+class OnnxConfig(EndsConfig, frozen=True):
     """Options of the conversion to ONNX."""
 
     opset: Annotated[
-        int,
-        Meta(ge=13, le=18, description="ONNX operator set version; tf2onnx writes 13 to 18."),
-    ] = 18
+        Annotated[int, Meta(ge=MIN_OPSET, le=MAX_OPSET)] | None,
+        Meta(
+            description="ONNX operator set version. null: 18 from other formats, the model's own "
+            "from ONNX. tf2onnx writes 13 to 18; others are reached by ONNX's version converter."
+        ),
+    ] = None
 
 
 class ToOnnx(Target):

@@ -18,6 +18,20 @@ def subgraphs(node: Any) -> Iterator[Any]:
         yield from attribute.graphs
 
 
+def rename(graph: Any, old: str, new: str) -> None:
+    """Call a tensor `new` wherever a node of the graph, or of a graph within, reads or gives it.
+
+    The graph's own inputs and outputs keep their names.
+    """
+    for node in graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
+        node.output[:] = [new if name == old else name for name in node.output]
+        for child in subgraphs(node):
+            rename(child, old, new)
+            for value in child.output:
+                value.name = new if value.name == old else value.name
+
+
 def make_canonical(graph: Any) -> None:
     """Sort nodes depth first from the outputs, drop what no output needs, and call nodes
     `<Op>_<n>` and tensors after the node that gives or first takes them.

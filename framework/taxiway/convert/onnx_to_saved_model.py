@@ -32,13 +32,15 @@ class OnnxToSavedModel(Converter):
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
         from taxiway.convert.from_onnx import export
+        from taxiway.convert.from_onnx.ends import with_ends
         from taxiway.convert.from_onnx.network import builds
         from taxiway.convert.from_onnx.prepare import prepare
         from taxiway.convert.from_onnx.signature_names import stand_ins
         from taxiway.convert.result import converted
 
         path = context.workdir / "saved_model"
-        prepared = prepare(model, None, context.note)
-        network = next(builds(prepared, model.path.name))
-        export.write_saved_model(network, prepared, model, stand_ins(model), path)
-        return converted(model, path, "saved_model")
+        with with_ends(model, options) as wanted:
+            prepared = prepare(wanted, context.note)
+            network = next(builds(prepared, model.path.name))
+            export.write_saved_model(network, prepared, wanted, stand_ins(wanted), path)
+            return converted(wanted, path, "saved_model")

@@ -29,15 +29,25 @@ class OnnxToTFLite(Converter):
         return tuple(missing_ops(onnx_operators(path)))
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
+        from taxiway.convert.from_onnx.ends import with_ends
+
+        with with_ends(model, options) as wanted:
+            return self._convert(wanted, options, context)
+
+    def _convert(self, model: Model, options: Any, context: Context) -> Model:
         from taxiway.convert.from_onnx import export
         from taxiway.convert.from_onnx.network import builds
         from taxiway.convert.from_onnx.prepare import prepare
-        from taxiway.convert.from_onnx.signature_names import rename_signature, stand_ins
+        from taxiway.convert.from_onnx.signature_names import (
+            rename_signature,
+            stand_ins,
+            with_layouts,
+        )
         from taxiway.convert.from_onnx.tflite_operators import named
-        from taxiway.convert.tflite_converter import write_tflite
+        from taxiway.convert.tflite_converter import convert_signature
         from taxiway.model.inspect import describe
 
-        prepared = prepare(model, options.batch, context.note)
+        prepared = prepare(model, context.note)
         names = stand_ins(model)
         failure: StepError | None = None
         for network in builds(prepared, model.path.name):
@@ -45,13 +55,13 @@ class OnnxToTFLite(Converter):
                 with TemporaryDirectory() as folder:
                     exported = Path(folder) / "saved_model"
                     export.write_saved_model(network, prepared, model, names, exported)
-                    result = write_tflite(model, exported, export.SIGNATURE, options, context)
+                    result = convert_signature(model, exported, export.SIGNATURE, options, context)
             except StepError as error:
                 failure = named(error, prepared)
                 continue
             if not names:
                 return result
             rename_signature(result.path, names)
-            return describe(result.path, "tflite")
+            return with_layouts(describe(result.path, "tflite"), model)
         assert failure is not None
         raise failure

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from taxiway.plugins import Config, Target
+from taxiway.convert.ends import EndsConfig
+from taxiway.plugins import Target
 
 
-class SavedModelConfig(Config, frozen=True):
-    """Conversion to a TensorFlow SavedModel takes no options."""
+class SavedModelConfig(EndsConfig, frozen=True):
+    """Options of the conversion to a TensorFlow SavedModel."""
 
 
 class ToSavedModel(Target):

@@ -22,10 +22,10 @@ class SavedModelToOnnx(Converter):
         import tf2onnx
         from tf2onnx import tf_loader
 
-        from taxiway.convert.onnx_result import write_onnx
-        from taxiway.model.load_saved_model import load_saved_model
+        from taxiway.convert.onnx_result import writable_opset, write_onnx
+        from taxiway.model.load_saved_model import signature_name
 
-        signature = load_saved_model(model.path).name
+        signature = signature_name(model.path)
         try:
             graph, inputs, outputs, names = tf_loader.from_saved_model(
                 str(model.path),
@@ -40,8 +40,8 @@ class SavedModelToOnnx(Converter):
                 input_names=inputs,
                 output_names=outputs,
                 tensors_to_rename=names,
-                opset=options.opset,
+                opset=writable_opset(options),
             )
         except Exception as error:
             raise StepError(f"tf2onnx cannot convert {model.path.name}: {error}") from error
-        return write_onnx(proto, model, context.workdir / "model.onnx", context.note)
+        return write_onnx(proto, model, context.workdir / "model.onnx", options, context.note)

@@ -20,29 +20,18 @@ class SavedModelToTFLite(Converter):
     libraries = ("tensorflow",)
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
-        from taxiway.convert.tflite_converter import write_tflite
-        from taxiway.model.load_saved_model import load_saved_model
+        from taxiway.convert.freed import proven
+        from taxiway.convert.saved_model_to_saved_model import save_with_ends
+        from taxiway.convert.tensorflow_ends import wanted_ends
+        from taxiway.convert.tflite_converter import convert_signature
+        from taxiway.model.load_saved_model import load_saved_model, signature_name
 
-        serving = load_saved_model(model.path)
-        if options.batch is None:
-            return write_tflite(model, model.path, serving.name, options, context)
+        if options.keeps_ends:
+            name = signature_name(model.path)
+            return convert_signature(model, model.path, name, options, context)
+        wanted, serving = wanted_ends(model, options), load_saved_model(model.path)
         with TemporaryDirectory() as folder:
-            fixed = Path(folder) / "saved_model"
-            _fix_batch(serving, options.batch, fixed)
-            return write_tflite(model, fixed, serving.name, options, context)
-
-
-def _fix_batch(serving: Any, batch: int, path: Path) -> None:
-    """Save the serving function at `path` with a free first axis of the inputs fixed."""
-    import tensorflow as tf
-
-    from taxiway.convert.keras_export import with_batch
-
-    function = serving.function
-    specs = {
-        name: tf.TensorSpec(with_batch(spec.shape, batch), spec.dtype, name)
-        for name, spec in serving.inputs.items()
-    }
-    serve = tf.function(lambda **tensors: function(**tensors), autograph=False)
-    signature = serve.get_concrete_function(**specs)
-    tf.saved_model.save(serving.module, str(path), signatures={serving.name: signature})
+            changed = Path(folder) / "saved_model"
+            save_with_ends(serving, model, wanted, changed)
+            result = convert_signature(wanted, changed, serving.name, options, context)
+        return proven(model, result, options)

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from taxiway.plugins import Config, Target
+from taxiway.convert.ends import EndsConfig
+from taxiway.plugins import Target
 
 
-class TFLiteConfig(Config, frozen=True):
+class TFLiteConfig(EndsConfig, frozen=True):
     """Options of the conversion to TFLite."""
 
     select_tf_ops: Annotated[
@@ -19,13 +20,6 @@ class TFLiteConfig(Config, frozen=True):
             "only where the Flex delegate is linked in."
         ),
     ] = False
-    batch: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        Meta(
-            description="Fix a free first axis of the inputs to this size. Recurrent layers and "
-            "microcontrollers need it; null keeps the axis free.",
-        ),
-    ] = None
 
 
 class ToTFLite(Target):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from taxiway.convert.result import converted
 from taxiway.convert.tflite import TFLiteConfig
 from taxiway.errors import StepError
@@ -17,10 +15,10 @@ _NEEDED = re.compile(r"^(TF Select|Custom) ops: (.+)$", re.MULTILINE)
 _TENSOR_LIST = "TensorList"
 
 
-def write_tflite(
-    source: Model, saved_model: Path, signature: str, options: TFLiteConfig, context: Context
+def convert_signature(
+    wanted: Model, saved_model: Path, signature: str, options: TFLiteConfig, context: Context
 ) -> Model:
-    """Convert one signature of `saved_model` and check the file against `source`.
+    """Convert one signature of `saved_model`, which takes and gives what `wanted` does.
 
     Raises StepError that lists the ops TFLite does not have, as the converter names them
     (https://ai.google.dev/edge/litert/models/ops_compatibility).
@@ -39,20 +37,7 @@ def write_tflite(
         raise _explained(str(error), options) from error
     path = context.workdir / "model.tflite"
     path.write_bytes(content)
-    return converted(_with_batch(source, options.batch), path, "tflite")
-
-
-def _with_batch(model: Model, batch: int | None) -> Model:
-    """What the result must take: the source's inputs, with a free first axis fixed to `batch`."""
-    if batch is None:
-        return model
-    inputs = tuple(
-        replace(spec, shape=(batch, *spec.shape[1:]))
-        if spec.shape and isinstance(spec.shape[0], str)
-        else spec
-        for spec in model.signature.inputs
-    )
-    return replace(model, signature=replace(model.signature, inputs=inputs))
+    return converted(wanted, path, "tflite")
 
 
 def _explained(message: str, options: TFLiteConfig) -> StepError:

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from taxiway.convert.onnx import OnnxConfig
-from taxiway.convert.onnx_names import subgraphs
+from taxiway.convert.onnx_names import rename
 from taxiway.convert.tflite_plain import tensor_name, write_plain
 from taxiway.errors import StepError
 from taxiway.model import Model, Signature
@@ -30,17 +30,18 @@ class TFLiteToOnnx(Converter):
     def run(self, model: Model, options: Any, context: Context) -> Model:
         import tf2onnx
 
-        from taxiway.convert.onnx_result import write_onnx
+        from taxiway.convert.onnx_result import writable_opset, write_onnx
 
         with TemporaryDirectory() as folder:
             plain = Path(folder) / "plain.tflite"
             write_plain(model.path, plain)
             try:
-                proto, _ = tf2onnx.convert.from_tflite(str(plain), opset=options.opset)
+                opset = writable_opset(options)
+                proto, _ = tf2onnx.convert.from_tflite(str(plain), opset=opset)
             except Exception as error:
                 raise StepError(f"tf2onnx cannot convert {model.path.name}: {error}") from error
             real_valued_io(proto.graph, model)
-        return write_onnx(proto, model, context.workdir / "model.onnx", context.note)
+        return write_onnx(proto, model, context.workdir / "model.onnx", options, context.note)
 
 
 def real_valued_io(graph: Any, model: Model) -> None:
@@ -61,20 +62,12 @@ def real_valued_io(graph: Any, model: Model) -> None:
             tensor = tensor_name(details[spec.name]["index"])
             if tensor not in by_tensor:
                 raise StepError(f"tf2onnx lost the tensor behind '{spec.name}'")
-            _rename(graph, tensor, f"{spec.name}__stored" if spec.quantized else spec.name)
+            rename(graph, tensor, f"{spec.name}__stored" if spec.quantized else spec.name)
             by_tensor[tensor].name = spec.name
             ordered.append(by_tensor[tensor])
         del values[:]
         values.extend(ordered)
     _move_quantization_inside(graph, model.signature)
-
-
-def _rename(graph: Any, old: str, new: str) -> None:
-    for node in graph.node:
-        node.input[:] = [new if name == old else name for name in node.input]
-        node.output[:] = [new if name == old else name for name in node.output]
-        for child in subgraphs(node):
-            _rename(child, old, new)
 
 
 def _move_quantization_inside(graph: Any, signature: Signature) -> None:

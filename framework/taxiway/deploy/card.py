@@ -35,6 +35,7 @@ def model_card(
         f"# {_text(name)}",
         _text(description) if description else "",
         f"Format: {FORMATS.get(model.format, _text(model.format))}, {show_bytes(model.size)}.",
+        _licence(recipe.get("licence")),
         "## Inputs and outputs",
         _table(
             ("", "name", "type", "shape", "quantization"),
@@ -53,6 +54,10 @@ def model_card(
         *_steps(recipe.get("steps") or ()),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _licence(licence: str | None) -> str:
+    return f"Licence of the model it was made from: {_text(licence)}." if licence else ""
 
 
 def _tensor(spec: TensorSpec) -> tuple[str, ...]:

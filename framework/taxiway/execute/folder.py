@@ -16,6 +16,7 @@ import msgspec
 from taxiway.errors import StepError
 from taxiway.execute.result import RunResult, Status
 from taxiway.execute.store import Entry
+from taxiway.safety.onnx_external import external_names
 from taxiway.safety.output import refuse_link
 
 if TYPE_CHECKING:
@@ -58,10 +59,13 @@ class RunFolder:
     def keep_artifact(self, model: Path, name: str, status: Status) -> Path:
         """A copy of the resulting model: `NAME.tflite`, `NAME.onnx` or the folder `NAME`.
 
-        One that failed a gate says so in its name: `NAME.not_accepted.tflite`.
+        One that failed a gate says so in its name: `NAME.not_accepted.tflite`. What an ONNX file
+        keeps in other files comes with it, under the names by which it calls them.
         """
         mark = ".not_accepted" if status == "not accepted" else ""
         suffix = model.suffix if model.is_file() else ""
+        for weights in external_names(model) if suffix == ".onnx" else ():
+            self._keep(model.with_name(weights), self.path / weights)
         return self._keep(model, self.path / f"{name}{mark}{suffix}")
 
     def keep_bundle(self, entry: Entry | None) -> Path | None:

@@ -30,10 +30,13 @@ def forecast(plan: Plan, store: Store, impossible: Sequence[Attempt] = ()) -> li
     history = History(store.root)
     blocked = _failing_gates(plan, store)
     lacking = {attempt.step: attempt.reason for attempt in impossible}
-    found = []
+    found: list[Forecast] = []
+    stopped: set[str] = set()
     for step in plan.steps:
-        if step.name in lacking:
-            found.append(Forecast(step, "blocked", lacking[step.name]))
+        if step.name in lacking or stopped & {*step.uses.values()}:
+            stopped.add(step.name)
+            why = lacking.get(step.name, "a step before it is blocked")
+            found.append(Forecast(step, "blocked", why))
         elif step.section == "deploy" and blocked:
             found.append(Forecast(step, "blocked", blocked))
         elif store.has(step.key):

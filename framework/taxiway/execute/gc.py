@@ -13,15 +13,22 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from taxiway.fetch.downloads import lock_name
+
 RECENT = 86_400.0
 """While a run works in the store, results used in the last day (in seconds) may be its inputs."""
+
+
+Kind = Literal["result", "download", "quarantine", "unfinished"]
+KEPT = ("result", "download")
+"""What stays unless a limit names it."""
 
 
 @dataclass(frozen=True)
 class Item:
     """A folder of the store, guarded by the lock `key`. size: bytes. used: seconds since 1970."""
 
-    kind: Literal["result", "quarantine", "unfinished"]
+    kind: Kind
     key: str
     path: Path
     size: int
@@ -34,6 +41,11 @@ def items(root: Path) -> list[Item]:
     """Everything in the store below `root` that takes space."""
     return [
         *(_item("result", path.name, path) for path in root.glob("steps/??/*") if path.is_dir()),
+        *(
+            _item("download", lock_name(path.name), path)
+            for path in root.glob("downloads/*")
+            if path.is_dir()
+        ),
         *(_item("quarantine", "", path) for path in root.glob("quarantine/*") if path.is_dir()),
         *(
             _item("unfinished", path.name.split("-")[0], path)
@@ -43,7 +55,7 @@ def items(root: Path) -> list[Item]:
     ]
 
 
-def _item(kind: Literal["result", "quarantine", "unfinished"], key: str, path: Path) -> Item:
+def _item(kind: Kind, key: str, path: Path) -> Item:
     record = path / "record.json"
     known: dict[str, str] = {}
     with suppress(OSError, ValueError):
@@ -60,16 +72,16 @@ def unwanted(
     max_size: int | None = None,
     everything: bool = False,
 ) -> list[Item]:
-    """Damaged and unfinished folders, and the results that a limit names.
+    """Damaged and unfinished folders, and the results and downloads that a limit names.
 
-    older_than: seconds since the last use. max_size: bytes that the results may take in all; the
-    ones used last stay.
+    older_than: seconds since the last use. max_size: bytes that they may take in all; the ones used
+    last stay.
     """
     chosen, kept, now = [], 0, time.time()
     for item in sorted(found, key=lambda item: -item.used):
         old = older_than is not None and now - item.used > older_than
         full = max_size is not None and kept + item.size > max_size
-        if item.kind != "result" or everything or old or full:
+        if item.kind not in KEPT or everything or old or full:
             chosen.append(item)
         else:
             kept += item.size
@@ -109,13 +121,13 @@ def remove(root: Path, chosen: Iterable[Item]) -> list[Item]:
         (root / name).mkdir(exist_ok=True)
     working, gone = busy(root), []
     for item in chosen:
-        if working and item.kind == "result" and time.time() - item.used < RECENT:
+        if working and item.kind in KEPT and time.time() - item.used < RECENT:
             continue
         with _idle(root, item.key or "quarantine") as free:
             aside = root / "tmp" / f"{item.key}-removed"
             if not free:
                 continue
-            if item.kind == "result":
+            if item.kind in KEPT:
                 shutil.rmtree(aside, ignore_errors=True)
                 item.path.replace(aside)
                 shutil.rmtree(aside, ignore_errors=True)

@@ -14,10 +14,14 @@ from typing import Any
 
 import msgspec
 
+from taxiway.compose.inputs import location_fields
 from taxiway.execute.digest import digest_json, digest_path
+from taxiway.fetch import Remote, parse
+from taxiway.fetch.downloads import WrongDigest
+from taxiway.fetch.location import WheelFile
 from taxiway.model import Format
 from taxiway.model.runners import runtime_libraries
-from taxiway.plugins import Config, Plugin, Step
+from taxiway.plugins import LICENCE, PIN, Config, Plugin, Step
 
 NOT_INSTALLED = "not installed"
 SCHEMA = 1
@@ -40,14 +44,17 @@ def parts_of(
 ) -> dict[str, Any]:
     """The parts of one step's key.
 
-    An input path is replaced by the digest of its content. `inputs`: keys of the steps whose results
-    are used, and fingerprints of the data that is read.
+    An input path is replaced by the digest of its content, a remote location by its pin, so that
+    nothing is fetched for a key. `inputs`: keys of the steps whose results are used, and fingerprints
+    of the data that is read.
+    Raises WrongDigest where a local model has another digest than its pin.
     """
     plain: dict[str, Any] = msgspec.to_builtins(options)
     for field in step.not_in_key:
         plain.pop(field, None)
+    locations = location_fields(plugin.step.Config)
     for path in input_fields:
-        _replace_by_digest(plain, path)
+        _replace_by_digest(plain, path, path in locations)
     parts: dict[str, Any] = {
         "plugin": f"{plugin.section}.{plugin.name}",
         "implementation": f"{type(step).__module__}:{type(step).__qualname__}",
@@ -95,11 +102,33 @@ def machine() -> str:
     return f"{platform.machine()} {model}".strip()
 
 
-def _replace_by_digest(options: dict[str, Any], path: Sequence[str]) -> None:
+def _replace_by_digest(options: dict[str, Any], path: Sequence[str], model: bool) -> None:
+    """model: the path may be a location elsewhere, with its pin and its licence beside it."""
     for part in path[:-1]:
         options = options.get(part) or {}
-    if isinstance(options.get(path[-1]), str):
-        options[path[-1]] = digest_path(Path(options[path[-1]]))
+    text = options.get(path[-1])
+    if not isinstance(text, str):
+        return
+    if not model:
+        options[path[-1]] = digest_path(Path(text))
+        return
+    pin = options.pop(PIN, None)
+    options.pop(LICENCE, None)
+    location = parse(text)
+    if isinstance(location, Remote):
+        options[path[-1]] = _pinned(location, pin)
+        return
+    options[path[-1]] = found = digest_path(Path(text))
+    if pin and found != f"sha256:{pin}":
+        raise WrongDigest(Path(text).name, pin, found.removeprefix("sha256:"))
+
+
+def _pinned(location: Remote, pin: str | None) -> str:
+    """What the content's digest would be; of a wheel, its digest and the path inside."""
+    digest = f"sha256:{pin}"
+    if isinstance(location, WheelFile):
+        return digest_json({"wheel": digest, "path": location.path})
+    return digest
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -17,6 +17,7 @@ from taxiway.execute.history import Shape, own_parts
 from taxiway.execute.keys import changes
 from taxiway.execute.plan import Plan, PlannedStep
 from taxiway.execute.store import Entry
+from taxiway.plugins import LICENCE
 
 VERSION = 1
 PINNED_METRICS = ("accuracy", "agreement", "size")
@@ -108,6 +109,11 @@ def lock_path(recipe: Recipe) -> Path:
     return (Path.cwd() if shipped else recipe.file.parent) / f"{recipe.name}.lock"
 
 
+def _licence(entry: Entry) -> dict[str, Any]:
+    """What the model's own files state; the recipe's own word is among its options."""
+    return {key: entry.record[key] for key in (LICENCE,) if key in entry.record}
+
+
 def content(plan: Plan, entries: Mapping[str, Entry]) -> bytes:
     """The lock file of a finished run."""
     steps = {
@@ -115,6 +121,7 @@ def content(plan: Plan, entries: Mapping[str, Entry]) -> bytes:
             "key": step.key,
             "parts": plan.public_parts(step),
             **({"outputs": entries[step.name].outputs} if step.gives is not None else {}),
+            **_licence(entries[step.name]),
         }
         for step in plan.steps
         if step.name in entries

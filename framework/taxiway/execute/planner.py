@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,22 +15,25 @@ from taxiway.compose.recipe import Recipe
 from taxiway.compose.redact import redact_options, redact_problems
 from taxiway.errors import PluginError, Problem, RecipeError, TaxiwayError
 from taxiway.execute.keys import key_of, parts_of
+from taxiway.execute.located import require_pins
 from taxiway.execute.plan import BASELINE, Plan, PlannedStep
 from taxiway.execute.proof import NO_SAMPLES, with_split
 from taxiway.execute.route import Leg, NoRoute, as_problem, routes
+from taxiway.fetch.downloads import WrongDigest
 from taxiway.model import Format
-from taxiway.plugins import Config, Dataset, Plugin, Selection, Step, registry
+from taxiway.plugins import LICENCE, PIN, Config, Dataset, Plugin, Selection, Step, registry
 
 
-def make_plan(recipe: Recipe, route: int = 0) -> Plan:
+def make_plan(recipe: Recipe, route: int = 0, store: Path | None = None) -> Plan:
     """Order the steps by their formats and compute their keys.
 
-    route: which of the ways to convert is taken; 0 is the best.
+    route: which of the ways to convert is taken; 0 is the best. store: where a remote model without a
+    pin is fetched to; None: the user's.
     Raises RecipeError, at the line, for an order that no format satisfies, a step without data, or
-    options that its implementation cannot honour.
+    options that its implementation cannot honour, and for a model that has no pin or another digest.
     """
     try:
-        return _Planner(recipe, route).plan()
+        return _Planner(recipe, route, store).plan()
     except RecipeError as error:
         raise redact_problems(error, recipe.secrets) from None
 
@@ -38,6 +42,7 @@ def make_plan(recipe: Recipe, route: int = 0) -> Plan:
 class _Planner:
     recipe: Recipe
     route: int = 0
+    store: Path | None = None
     routes: tuple[tuple[Format, ...], ...] = ()
     steps: list[PlannedStep] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -95,6 +100,8 @@ class _Planner:
         self.routes = tuple(_formats(legs) for legs in ways)
         self.route = min(self.route, len(ways) - 1)
         legs = ways[self.route]
+        if convert and not any(leg.name == "convert" for leg in legs):
+            self._refuse_options(start)
         format, model = start, "source"
         for leg in legs:
             gives = leg.plugin.step.produces or leg.format
@@ -108,6 +115,18 @@ class _Planner:
             self._prove(name, gives, {"model": name, "reference": model})
             format, model = gives, name
         return format, model
+
+    def _refuse_options(self, format: Format) -> None:
+        """Nothing is converted where the source has the target's format already and no converter
+        writes it anew: options of the conversion would be ignored."""
+        options = self.recipe.typed(("convert",))
+        default = type(options)()
+        for option in options.__struct_fields__:
+            if getattr(options, option) != getattr(default, option):
+                message = f"convert.{option} has no effect: the source is {format} already"
+                hint = "leave it out, or start from the model that the source was made from"
+                at = ("convert", option)
+                self.problems.append(self.recipe.locator.problem(at, message, hint))
 
     def _prove(self, name: str, format: Format, uses: Mapping[str, str]) -> None:
         """A conversion or a pass is followed by the proof that the model is still the same."""
@@ -168,9 +187,13 @@ class _Planner:
             inputs = self._inputs(step, options, uses, before)
             return parts_of(plugin, step, takes, options, fields, inputs, self.recipe.common.seed)
 
+        require_pins(self.recipe, where, options, self.store)
         try:
             step.check(options)
             parts = parts_now()
+        except WrongDigest as error:
+            problem = self.recipe.locator.problem((*where, PIN), str(error), error.hint)
+            raise RecipeError([replace(problem, refused=True)]) from error
         except (ValueError, TaxiwayError) as error:
             if isinstance(error, RecipeError | PluginError):
                 raise
@@ -230,7 +253,14 @@ class _Planner:
             if step.section != "parity"
         ]
         common = self.recipe.common
-        card = {"name": common.name, "description": common.description, "steps": steps}
+        card: dict[str, Any] = {
+            "name": common.name,
+            "description": common.description,
+            "steps": steps,
+        }
+        licence = getattr(self.steps[0].options, LICENCE, None)
+        if licence:
+            card[LICENCE] = licence
         plain: dict[str, Any] = redact_options(msgspec.to_builtins(card), self.recipe.secrets)
         return plain
 

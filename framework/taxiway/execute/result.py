@@ -39,6 +39,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     parity: step -> the proof that it did not change the model. notes: step -> what it reported,
     such as repairs.
     trusted: SHA-256 of a source whose own code the recipe let run.
+    licence: of the source's model, as the recipe or the model's own files state it.
     artifact: the resulting model. bundle: the deployed folder. folder: where all of it lies.
     """
 
@@ -59,6 +60,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     artifact_digest: str | None = None
     bundle: Path | None = None
     overrides: tuple[str, ...] = ()
+    licence: str | None = None
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self, enc_hook=str), indent=2) + b"\n"

@@ -33,11 +33,14 @@ from taxiway.execute.figures import compared
 from taxiway.execute.folder import WORKER_LOG, RunFolder
 from taxiway.execute.history import History
 from taxiway.execute.limits import StepLimits
+from taxiway.execute.located import local_options
 from taxiway.execute.lockfile import Lock, content
 from taxiway.execute.plan import Plan, PlannedStep
 from taxiway.execute.result import Attempt, RunResult, Status, StepResult
 from taxiway.execute.store import Entry, Store
 from taxiway.execute.worker import Worker
+from taxiway.fetch.licence import stated
+from taxiway.plugins import LICENCE
 
 
 def run_plan(
@@ -203,7 +206,12 @@ class _Run:
 
         with self.store.workdir(step.key) as workdir:
             try:
-                answer = worker.run(step.name, self._task(step, workdir), progress)
+                recipe, scratch = self.plan.recipe, workdir.parent
+                with local_options(
+                    recipe, step.section, step.options, self.store.root, scratch, progress
+                ) as given:
+                    task = {**self._task(step, workdir), "options": given.options}
+                    answer = worker.run(step.name, task, progress)
                 if step.reads_outside and not step.unchanged():
                     raise StepError(
                         f"{step.name}: a file that it reads changed while it ran; nothing was kept",
@@ -219,6 +227,7 @@ class _Run:
                 raise
             record = {
                 **answer,
+                **({LICENCE: given.licence} if given.licence else {}),
                 "step": step.name,
                 "recipe": self.plan.recipe.name,
                 "parts": self.plan.public_parts(step),
@@ -239,7 +248,7 @@ class _Run:
             "workdir": str(workdir),
             "seed": self.plan.recipe.common.seed,
             "data": {"plugin": data["type"], "options": data} if data and reads else None,
-            "recipe": step.parts["inputs"].get("recipe"),
+            "recipe": self._card(step),
         }
         for role, name in step.uses.items():
             entry = self.entries[name]
@@ -250,6 +259,16 @@ class _Run:
                 kind = "figures" if role == "baseline" else "model"
                 task[role] = {kind: entry.record[kind], "root": str(entry.files)}
         return task
+
+    def _card(self, step: PlannedStep) -> dict[str, Any] | None:
+        """What a bundle may say of its recipe; the licence of a fetched model is known only now."""
+        card: dict[str, Any] | None = step.parts["inputs"].get("recipe")
+        return {**card, LICENCE: self._licence()} if card else None
+
+    def _licence(self) -> str | None:
+        """What the recipe says of its model's licence, else what the model's own files state."""
+        chosen = getattr(self.plan.steps[0].options, LICENCE, None)
+        return stated(chosen, self.entries["source"].record.get(LICENCE))
 
     def _judge(self, step: PlannedStep) -> None:
         gates = getattr(step.options, "gates", None)
@@ -294,6 +313,7 @@ class _Run:
             artifact_digest=artifact.digest(model["path"]),
             bundle=self.folder.keep_bundle(self.entries.get("deploy")),
             overrides=self.plan.recipe.overrides,
+            licence=self._licence(),
         )
         self.folder.finish(result, self.plan, content(self.plan, self.entries))
         History(self.store.root).remember(self.plan)

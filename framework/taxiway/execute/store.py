@@ -25,7 +25,7 @@ from taxiway.errors import StepError
 from taxiway.execute.digest import digest_json, digest_tree
 from taxiway.safety.output import refuse_link
 
-FOLDERS = ("steps", "locks", "tmp", "quarantine", "recipes")
+FOLDERS = ("steps", "locks", "tmp", "quarantine", "recipes", "downloads")
 
 
 @dataclass(frozen=True)

@@ -52,25 +52,40 @@ def _onnx(path: Path) -> Signature:
     constants |= {tensor.values.name for tensor in graph.sparse_initializer}
 
     def spec(value: Any) -> TensorSpec:
-        kind = value.type.WhichOneof("value")
-        if kind != "tensor_type":
+        try:
+            dtype, tensor = onnx_type(value.type)
+        except ValueError as error:
             raise StepError(
-                f"'{value.name}' of {path.name} is of type {kind}, expected a tensor",
+                f"'{value.name}' of {path.name} is of type {error}, expected a tensor",
                 "export it with tensor outputs (scikit-learn: options={'zipmap': False})",
-            )
-        tensor = value.type.tensor_type
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+            ) from error
         axes = [axis.dim_param or axis.dim_value or None for axis in tensor.shape.dim]
+        known = tensor.HasField("shape") and "(" not in dtype
         return TensorSpec(
-            name=value.name,
-            dtype="str" if dtype == "object" else dtype,
-            shape=_shape(axes) if tensor.HasField("shape") else UNKNOWN_RANK,
+            name=value.name, dtype=dtype, shape=_shape(axes) if known else UNKNOWN_RANK
         )
 
     return Signature(
         inputs=tuple(spec(value) for value in graph.input if value.name not in constants),
         outputs=tuple(spec(value) for value in graph.output),
     )
+
+
+def onnx_type(type_: Any) -> tuple[str, Any]:
+    """The dtype of an onnx.TypeProto, as TensorSpec has it, and the type of its tensors.
+
+    Raises ValueError that names the kind where it holds no tensors, or not directly (maps).
+    """
+    import onnx
+
+    kind = type_.WhichOneof("value")
+    if kind == "tensor_type":
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(type_.tensor_type.elem_type).name
+        return "str" if dtype == "object" else dtype, type_.tensor_type
+    if kind in ("sequence_type", "optional_type"):
+        inner, tensor = onnx_type(getattr(type_, kind).elem_type)
+        return f"{kind.removesuffix('_type')}({inner})", tensor
+    raise ValueError(kind)
 
 
 def tflite_tensors(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any], str | None]:

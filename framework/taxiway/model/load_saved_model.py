@@ -81,3 +81,15 @@ def load_saved_model(path: Path, signature: str | None = None) -> ServingFunctio
         raise StepError(f"TensorFlow cannot load the SavedModel {path.name}: {error}") from error
     name = choose_signature(module.signatures, signature)
     return ServingFunction(module, name, module.signatures[name])
+
+
+def signature_name(path: Path) -> str:
+    """The signature that is served, read from the file without loading its variables.
+
+    Raises StepError where there is none.
+    """
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    graphs = SavedModel.FromString((path / "saved_model.pb").read_bytes()).meta_graphs
+    serving = [graph for graph in graphs if "serve" in graph.meta_info_def.tags] or list(graphs)
+    return choose_signature(serving[0].signature_def if serving else ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,13 +16,20 @@ FORMATS: dict[Format, str] = {
 }
 
 
+Layout = Literal["nchw", "nhwc"]
+"""Where the channels of an image (or a volume, or a sequence of them) are: second or last."""
+
+
 class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One input or output.
 
-    dtype: numpy name, such as `float32`, `int8`, `str`.
+    dtype: numpy name, such as `float32`, `int8`, `str`; for an ONNX value that is no tensor its type,
+    such as `sequence(float32)` or `optional(sequence(int64))`.
     shape: one entry per axis; an int where it is fixed, a name (such as `batch`) where it is not.
     scale, zero_point: real = scale * (stored - zero_point), for an affine-quantized tensor
     (TFLite quantization specification); None for a plain one.
+    layout: set where a conversion moved the channels: this is the order that the file has, and the
+    recipe's data has the other one. Runners take and give the data's order. A file does not say it.
     """
 
     name: str
@@ -30,6 +37,12 @@ class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
     shape: tuple[int | str, ...]
     scale: float | None = None
     zero_point: int | None = None
+    layout: Layout | None = None
+
+    @property
+    def is_tensor(self) -> bool:
+        """Whether the value is one array, no sequence, optional or sparse tensor."""
+        return "(" not in self.dtype
 
     @property
     def quantized(self) -> bool:
@@ -59,7 +72,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Bytes of all files, those that an ONNX file names included."""
+        if self.format == "onnx":
+            from taxiway.model.onnx_file import size_of
+
+            return size_of(self.path)
         if self.path.is_file():
             return self.path.stat().st_size
         return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())

@@ -21,10 +21,11 @@ def prepared(model: Model) -> Iterator[Path]:
     """A temporary copy with shapes inferred and batch normalization folded, as the quantizers
     want it; they write scratch files beside it. Raises StepError where the model is quantized
     already."""
-    import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    if count_ops(*QUANTIZED)(onnx.load(model.path, load_external_data=False)):
+    from taxiway.model.onnx_file import load_graph
+
+    if count_ops(*QUANTIZED)(load_graph(model.path)):
         raise StepError(
             f"{model.path.name} is quantized already", "drop the pass, or start from a float model"
         )
@@ -44,21 +45,16 @@ def checked(model: Model, proto: Any, evidence: Callable[[Any], int], context: C
     evidence: counts in a ModelProto what shows that the pass did something. Raises StepError where
     there is no more of it than before, or where the result is no valid ONNX.
     """
-    import onnx
+    from taxiway.model.onnx_file import check_file, load_graph, write_graph
 
-    before = onnx.load(model.path)
-    if evidence(proto) <= evidence(before):
+    if evidence(proto) <= evidence(load_graph(model.path)):
         raise StepError(
             f"nothing was quantized: {model.path.name} has no float operator that ONNX Runtime "
             "changes",
             "drop the pass, or start from a float model",
         )
-    try:
-        onnx.checker.check_model(proto, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise StepError(f"the pass wrote an invalid model: {error}") from error
-    path = context.workdir / "model.onnx"
-    path.write_bytes(proto.SerializeToString(deterministic=True))
+    path = write_graph(proto, context.workdir / "model.onnx")
+    check_file(path)
     return optimized(model, path)
 
 

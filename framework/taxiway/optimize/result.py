@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from taxiway.errors import StepError
-from taxiway.model import Model, TensorSpec
+from taxiway.model import Model, Signature, TensorSpec
 
 
 def optimized(before: Model, path: Path) -> Model:
@@ -28,7 +30,16 @@ def optimized(before: Model, path: Path) -> Model:
                 f"the pass changed the {kind}: {', '.join(map(str, old))} "
                 f"became {', '.join(map(str, new))}"
             )
-    return after
+    inputs = _with_layouts(before.signature.inputs, after.signature.inputs)
+    outputs = _with_layouts(before.signature.outputs, after.signature.outputs)
+    return replace(after, signature=Signature(inputs=inputs, outputs=outputs))
+
+
+def _with_layouts(
+    before: tuple[TensorSpec, ...], after: tuple[TensorSpec, ...]
+) -> tuple[TensorSpec, ...]:
+    """A pass does not move channels, and a file does not say that they were moved."""
+    return tuple(replace(new, layout=old.layout) for old, new in zip(before, after, strict=True))
 
 
 def _shown(spec: TensorSpec) -> tuple[str, tuple[int | None, ...]]:

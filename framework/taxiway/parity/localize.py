@@ -18,7 +18,6 @@ from taxiway.parity.align import Alignment, Pair
 from taxiway.parity.layout import Layout, layouts
 from taxiway.parity.relative import deviation, relative_error
 from taxiway.parity.trace import Operator
-from taxiway.parity.values import Match
 
 Array = np.ndarray[Any, Any]
 MAX_FOLLOWED = 64

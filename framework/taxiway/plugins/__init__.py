@@ -1,6 +1,14 @@
 """The contract between Taxiway and its plugins, and the registry that finds them."""
 
-from taxiway.plugins.config import ByteSize, Config, Duration, InputPath
+from taxiway.plugins.config import (
+    LICENCE,
+    PIN,
+    ByteSize,
+    Config,
+    Duration,
+    InputPath,
+    ModelLocation,
+)
 from taxiway.plugins.dataset import CALIBRATION, TEST, Batch, Dataset, Selection
 from taxiway.plugins.registry import SECTIONS, Plugin, Registry, registry
 from taxiway.plugins.step import (
@@ -20,6 +28,8 @@ from taxiway.plugins.step import (
 
 __all__ = [
     "CALIBRATION",
+    "LICENCE",
+    "PIN",
     "SECTIONS",
     "TEST",
     "Batch",
@@ -34,6 +44,7 @@ __all__ = [
     "Evaluate",
     "InputPath",
     "Measurement",
+    "ModelLocation",
     "Note",
     "Parity",
     "Pass",

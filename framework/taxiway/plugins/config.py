@@ -26,6 +26,20 @@ InputPath = Annotated[
 """A file or folder that the step reads. In a recipe it is relative to the recipe's folder and stays
 inside it; the content's digest, not the path, enters the cache key. A step gets it absolute."""
 
+ModelLocation = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        extra_json_schema={"format": "model-location"},
+    ),
+]
+"""Like `InputPath`, or a location that `taxiway.fetch.location` reads, such as `wheel://` or `https://`. A
+remote one is pinned by the option `sha256` beside it, which enters the cache key in its place. A step
+gets the local path of what was fetched."""
+
+PIN, LICENCE = "sha256", "licence"
+"""Options beside a `ModelLocation`, as `taxiway.source.located` declares them."""
+
 Duration = Annotated[
     str,
     Meta(

@@ -32,6 +32,10 @@ EXTRAS = {
     "tf2onnx": "tensorflow",
     "ai_edge_quantizer": "tensorflow",
     "h5py": "tensorflow",
+    "fsspec": "remote",
+    "huggingface_hub": "remote",
+    "s3fs": "s3",
+    "gcsfs": "gcs",
     "hydra_plugins.hydra_joblib_launcher": "sweep",
 }
 """Module -> the extra of Taxiway that installs it."""

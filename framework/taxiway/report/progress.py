@@ -95,13 +95,21 @@ class LiveProgress:
         if far is None:
             return [self._spinner, label(name), elapsed, ""]
         if not far.total:
-            return [self._spinner, label(name), elapsed, Text(f"{far.done} {far.unit}", "dim")]
+            return [self._spinner, label(name), elapsed, Text(_count(far.done, far.unit), "dim")]
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
             ProgressBar(far.total, far.done, width=24),
-            Text(f"{far.done}/{far.total} {far.unit}", "dim"),
+            Text(f"{_done(far)}/{_count(far.total, far.unit)}", "dim"),
         )
         return [self._spinner, label(name), elapsed, bar]
+
+
+def _done(far: events.StepProgress) -> str:
+    return _count(far.done, far.unit) if far.unit == "B" else str(far.done)
+
+
+def _count(number: int, unit: str) -> str:
+    return show_bytes(number) if unit == "B" else f"{number} {unit}"
 
 
 @contextmanager

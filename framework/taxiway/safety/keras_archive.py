@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 from taxiway.safety import hdf5, keras_config
 from taxiway.safety.zip_content import opened_member
 from taxiway.safety.zip_members import unsafe_members
+
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, ValueError, KeyError),
+    *(NotImplementedError, RuntimeError, EOFError, OSError),
+)
 
 
 def findings(path: Path, trusted: bool = False) -> list[str]:
@@ -31,7 +39,7 @@ def findings(path: Path, trusted: bool = False) -> list[str]:
             if "config.json" not in archive.namelist():
                 found.append("it has no config.json")
             return found
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except _DAMAGED as error:
         return [f"it is no readable zip archive: {error}"]
 
 
@@ -41,5 +49,6 @@ def _weights(archive: zipfile.ZipFile, name: str) -> list[Any]:
     try:
         with opened_member(archive, name) as member, h5py.File(member, "r") as file:
             return hdf5.findings(file)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        return [f"no readable HDF5 file: {error}"]
+    # A damaged field may raise anything: h5py builds NumPy types from it.
+    except Exception as error:
+        return [f"it is no readable HDF5 file: {error}"]

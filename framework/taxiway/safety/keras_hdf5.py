@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from taxiway.safety import hdf5, keras_config
 
@@ -17,11 +18,22 @@ def findings(path: Path, trusted: bool = False) -> list[str]:
     try:
         with h5py.File(path, "r") as file:
             found = hdf5.findings(file)
-            config = file.attrs.get("model_config")
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+            config = _config(file)
+    # A damaged field may raise anything: h5py builds NumPy types from it.
+    except Exception as error:
         return [f"it is no readable HDF5 file: {error}"]
     if config is None:
         return [*found, "it holds weights alone, no model_config: save the whole model"]
     if not isinstance(config, str | bytes):
         return [*found, "its model_config is no text"]
     return found + keras_config.findings(config, trusted)
+
+
+def _config(file: Any) -> Any:
+    """The root's model_config; None where there is none, a number where it is too large to be read."""
+    if "model_config" not in file.attrs:
+        return None
+    attribute = file.attrs.get_id("model_config")
+    size = max(attribute.get_storage_size(), attribute.get_type().get_size())
+    plain = attribute.get_space().get_simple_extent_npoints() == 1
+    return file.attrs["model_config"] if plain and size <= keras_config.MAX_CONFIG else size

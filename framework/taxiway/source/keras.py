@@ -11,17 +11,18 @@ from taxiway import plugins
 from taxiway.model import Model
 from taxiway.model.inspect import describe
 from taxiway.model.load_keras import suffix_of
-from taxiway.plugins import Context, InputPath
+from taxiway.plugins import Context, ModelLocation
 from taxiway.source.admit import admit, copy_file
+from taxiway.source.located import Located
 
 
 class Keras(plugins.Source):
     """Checks the file statically and copies it; an .h5 of Keras 2 is read with tf_keras."""
 
-    class Config(plugins.Config, frozen=True, tag_field="type", tag="keras"):
+    class Config(Located, frozen=True, tag_field="type", tag="keras"):
         """A trained Keras model."""
 
-        path: Annotated[InputPath, Meta(description="The .keras or .h5 file.")]
+        path: Annotated[ModelLocation, Meta(description="The .keras or .h5 file.")]
         trust: Annotated[
             Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")] | None,
             Meta(

@@ -10,19 +10,21 @@ from msgspec import Meta
 from taxiway import plugins
 from taxiway.model import Model
 from taxiway.model.inspect import describe
-from taxiway.plugins import Context, InputPath
+from taxiway.model.onnx_file import copy_model
+from taxiway.plugins import Context, ModelLocation
 from taxiway.safety.onnx_external import external_names
-from taxiway.source.admit import admit, copy_file
+from taxiway.source.admit import admit
+from taxiway.source.located import Located
 
 
 class Onnx(plugins.Source):
     """Checks the file statically and copies it with its external data."""
 
-    class Config(plugins.Config, frozen=True, tag_field="type", tag="onnx"):
+    class Config(Located, frozen=True, tag_field="type", tag="onnx"):
         """A model in ONNX format."""
 
         path: Annotated[
-            InputPath,
+            ModelLocation,
             Meta(description="The .onnx file; external data is read from files beside it."),
         ]
 
@@ -35,15 +37,6 @@ class Onnx(plugins.Source):
         return tuple(path.with_name(name) for name in names if name == Path(name).name)
 
     def run(self, options: Config, context: Context) -> Model:
-        import onnx
-
-        from taxiway.safety.onnx_model import external_files
-
         path = Path(options.path)
         admit(path, "onnx")
-        names = external_files(onnx.load(str(path), load_external_data=False))
-        for name in names:
-            copy_file(path.parent / name, context.workdir / name)
-        # A model file named as one of its data files would overwrite it.
-        target = "model.onnx" if "model.onnx" not in names else "graph.onnx"
-        return describe(copy_file(path, context.workdir / target), "onnx")
+        return describe(copy_model(path, context.workdir), "onnx")

@@ -12,17 +12,18 @@ from taxiway import plugins
 from taxiway.model import Model
 from taxiway.model.inspect import describe
 from taxiway.model.load_saved_model import DEFAULTS, load_saved_model
-from taxiway.plugins import Context, InputPath
+from taxiway.plugins import Context, ModelLocation
 from taxiway.source.admit import admit, copy_file
+from taxiway.source.located import Located
 
 
 class SavedModel(plugins.Source):
     """Checks the folder statically and copies it; a chosen signature becomes its default."""
 
-    class Config(plugins.Config, frozen=True, tag_field="type", tag="saved_model"):
+    class Config(Located, frozen=True, tag_field="type", tag="saved_model"):
         """A TensorFlow SavedModel."""
 
-        path: Annotated[InputPath, Meta(description="The folder that holds saved_model.pb.")]
+        path: Annotated[ModelLocation, Meta(description="The folder that holds saved_model.pb.")]
         signature: Annotated[
             str | None,
             Meta(

@@ -10,17 +10,18 @@ from msgspec import Meta
 from taxiway import plugins
 from taxiway.model import Model
 from taxiway.model.inspect import describe
-from taxiway.plugins import Context, InputPath
+from taxiway.plugins import Context, ModelLocation
 from taxiway.source.admit import admit, copy_file
+from taxiway.source.located import Located
 
 
 class TFLite(plugins.Source):
     """Checks the file statically and copies it."""
 
-    class Config(plugins.Config, frozen=True, tag_field="type", tag="tflite"):
+    class Config(Located, frozen=True, tag_field="type", tag="tflite"):
         """A model in TFLite format."""
 
-        path: Annotated[InputPath, Meta(description="The .tflite file.")]
+        path: Annotated[ModelLocation, Meta(description="The .tflite file.")]
 
     produces = "tflite"
     libraries = ("ai-edge-litert",)

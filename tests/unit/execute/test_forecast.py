@@ -49,6 +49,7 @@ UPSTREAM = ("run", "a step before it changed")
             [f"{PASS}.calibration.samples=33"],
             {
                 PASS: ("run", "inputs.data.calibration inputs: "),
+                f"parity.{PASS}": UPSTREAM,
                 "evaluate": UPSTREAM,
                 "deploy": UPSTREAM,
             },

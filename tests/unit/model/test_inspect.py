@@ -58,9 +58,29 @@ def test_onnx_dtypes(tmp_path: Path, kind: int, name: str) -> None:
     assert model.signature.inputs[0].dtype == name
 
 
-def test_onnx_sequence_is_refused(tmp_path: Path) -> None:
-    value = helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, [1])
-    with pytest.raises(StepError, match=r"'x' of m\.onnx is of type sequence_type"):
+_TENSOR = helper.make_tensor_type_proto(TensorProto.FLOAT, [1])
+_SEQUENCE = helper.make_sequence_type_proto(_TENSOR)
+
+
+@pytest.mark.parametrize(
+    ("type_", "dtype"),
+    [
+        (_SEQUENCE, "sequence(float32)"),
+        (helper.make_optional_type_proto(_TENSOR), "optional(float32)"),
+        (helper.make_optional_type_proto(_SEQUENCE), "optional(sequence(float32))"),
+    ],
+    ids=["sequence", "optional", "optional sequence"],
+)
+def test_onnx_values_that_are_no_tensors(tmp_path: Path, type_: object, dtype: str) -> None:
+    value = helper.make_value_info("x", type_)
+    (spec,) = describe(onnx_with_input(tmp_path / "m.onnx", value), "onnx").signature.inputs
+    assert (spec.dtype, spec.shape, spec.is_tensor) == (dtype, UNKNOWN_RANK, False)
+
+
+def test_onnx_map_is_refused(tmp_path: Path) -> None:
+    kind = helper.make_map_type_proto(TensorProto.INT64, _TENSOR)
+    value = helper.make_value_info("x", helper.make_sequence_type_proto(kind))
+    with pytest.raises(StepError, match=r"'x' of m\.onnx is of type map_type"):
         describe(onnx_with_input(tmp_path / "m.onnx", value), "onnx")
 
 

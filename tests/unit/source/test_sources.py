@@ -45,7 +45,7 @@ def test_contract(name: str) -> None:
     assert step.section == "source" and step.libraries
     assert getattr(step, "produces", None) == name
     schema = msgspec.json.schema(step.Config)["$defs"]["Config"]
-    assert schema["properties"]["path"]["format"] == "input-path"
+    assert schema["properties"]["path"]["format"] in ("input-path", "model-location")
     assert all(
         "description" in option for key, option in schema["properties"].items() if key != "type"
     )

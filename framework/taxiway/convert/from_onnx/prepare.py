@@ -27,11 +27,10 @@ class Prepared:
     renamed: Renamed
 
 
-def prepare(model: Model, batch: int | None, note: Noted) -> Prepared:
+def prepare(model: Model, note: Noted) -> Prepared:
     """Load, refuse, repair and fold `model` (format onnx).
 
-    batch: the size for a free first axis of the inputs; None leaves it free. Raises StepError that
-    names the tensors or operators that have no way to TensorFlow.
+    Raises StepError that names the tensors or operators that have no way to TensorFlow.
     """
     import onnx
     import onnx.inliner
@@ -45,8 +44,6 @@ def prepare(model: Model, batch: int | None, note: Noted) -> Prepared:
     if proto.functions:
         proto = onnx.inliner.inline_local_functions(proto)
     _drop_constants_from_inputs(proto.graph)
-    if batch is not None:
-        _fix_batch(proto.graph, batch)
     apply_repairs(proto, "before onnx2tf", note)
     proto = _folded(proto, name)
     apply_repairs(proto, "before onnx2tf", note)
@@ -71,19 +68,6 @@ def _drop_constants_from_inputs(graph: Any) -> None:
     kept = [value for value in graph.input if value.name not in constants]
     del graph.input[:]
     graph.input.extend(kept)
-
-
-def _fix_batch(graph: Any, batch: int) -> None:
-    """Also where the same name stands for the size of another axis."""
-    for value in graph.input:
-        axes = value.type.tensor_type.shape.dim
-        if axes and not axes[0].HasField("dim_value"):
-            axes[0].dim_value = batch
-    del graph.value_info[:]
-    for value in graph.output:
-        axes = value.type.tensor_type.shape.dim
-        if axes and not axes[0].HasField("dim_value"):
-            axes[0].ClearField("value")
 
 
 def _folded(proto: Any, name: str) -> Any:

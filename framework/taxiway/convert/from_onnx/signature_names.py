@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from keyword import iskeyword
 from pathlib import Path
 
-from taxiway.model import Model
+from msgspec.structs import replace
+
+from taxiway.model import Model, Signature, TensorSpec
 
 
 def stand_ins(model: Model) -> dict[str, str]:
@@ -34,3 +36,15 @@ def rename_signature(path: Path, names: Mapping[str, str]) -> None:
     builder = flatbuffers.Builder(path.stat().st_size + 1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     path.write_bytes(builder.Output())
+
+
+def with_layouts(model: Model, source: Model) -> Model:
+    """The model whose tensors have the layouts of those of the same names in `source`."""
+    before = source.signature
+    layouts = {spec.name: spec.layout for spec in (*before.inputs, *before.outputs)}
+
+    def placed(specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+        return tuple(replace(spec, layout=layouts.get(spec.name)) for spec in specs)
+
+    inputs, outputs = placed(model.signature.inputs), placed(model.signature.outputs)
+    return replace(model, signature=Signature(inputs=inputs, outputs=outputs))

@@ -15,7 +15,7 @@ _DTYPES = {"f": "float", "i": "int", "ui": "uint"}
 
 
 def named(error: StepError, prepared: Prepared) -> StepError:
-    """`error` of `write_tflite` with the nodes of the ONNX model that it is about, and the dtypes that
+    """`error` of `convert_signature` with the nodes of the ONNX model that it is about, and the dtypes that
     they work on, where the converter's message tells."""
     message = str(error.__cause__ or error.message)
     known = prepared.renamed.nodes

@@ -18,10 +18,11 @@ Invoke = Callable[[dict[str, Array]], Sequence[Array]]
 
 
 def fixed_batch(signature: Signature) -> int | None:
-    """The batch size that the model insists on; None where axis 0 of an input is free."""
+    """The batch size that the model insists on; None where axis 0 of an input is free, or where an
+    input has no batch: a sequence, or an axis of no elements."""
     sizes = {spec.shape[0] if spec.shape else "none" for spec in signature.inputs}
     size = sizes.pop() if len(sizes) == 1 else None
-    return size if isinstance(size, int) else None
+    return size if isinstance(size, int) and size > 0 else None
 
 
 def predict(
@@ -34,7 +35,7 @@ def predict(
     for inputs that do not fit, or where the runtime fails.
     """
     bound = bind(signature, inputs)
-    specs = signature.inputs
+    specs = [spec for spec in signature.inputs if spec.is_tensor]
     ranks = [
         (bound[spec.name].ndim, len(spec.shape)) for spec in specs if spec.shape != UNKNOWN_RANK
     ]
@@ -44,7 +45,7 @@ def predict(
         check_shape(
             spec, shape[1:] if stacked else shape, skip=0 if stacked else int(batch is not None)
         )
-    stored = {spec.name: store(spec, bound[spec.name]) for spec in specs}
+    stored = {spec.name: store(spec, bound[spec.name]) for spec in signature.inputs}
 
     if stacked:
         n = _samples(stored)
@@ -58,7 +59,7 @@ def predict(
     else:
         outputs = _in_pieces(signature, invoke, stored, batch)
     return {
-        spec.name: restore(spec, np.asarray(array))
+        spec.name: restore(spec, array)
         for spec, array in zip(signature.outputs, outputs, strict=True)
     }
 
@@ -100,5 +101,5 @@ def _call(invoke: Invoke, stored: dict[str, Array]) -> list[Array]:
     except TaxiwayError:
         raise
     except Exception as error:
-        shapes = ", ".join(f"{name}{list(array.shape)}" for name, array in stored.items())
+        shapes = ", ".join(f"{name}{list(np.shape(array))}" for name, array in stored.items())
         raise StepError(f"the model failed on {shapes}: {error}") from error

@@ -9,12 +9,18 @@ import numpy as np
 
 from taxiway.errors import StepError
 from taxiway.model.model import Model
+from taxiway.model.onnx_file import LARGE
+from taxiway.model.runners import onnx_values
 from taxiway.model.runners.batching import fixed_batch, predict
 from taxiway.model.runners.kernels import Kernels
 
 
 class OnnxRunner:
-    """An inference session; threads do not spin, so that latencies of neighbours stay honest."""
+    """An inference session; threads do not spin, so that latencies of neighbours stay honest.
+
+    A large model keeps its weights where the file is mapped: packed for the kernels, or folded from
+    float16, they would be held twice.
+    """
 
     def __init__(self, model: Model, threads: int, kernels: Kernels = "fast") -> None:
         import onnxruntime
@@ -27,21 +33,33 @@ class OnnxRunner:
             # Without fusions and blocked layouts the same sums are done in another order.
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        disabled = []
+        if model.size > LARGE:
+            # https://github.com/microsoft/onnxruntime: onnxruntime_session_options_config_keys.h
+            options.add_session_config_entry("session.disable_prepacking", "1")
+            options.enable_cpu_mem_arena = False
+            disabled = ["ConstantFolding"]
         try:
             self._session = onnxruntime.InferenceSession(
-                str(model.path), options, providers=["CPUExecutionProvider"]
+                str(model.path),
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=disabled,
             )
         except Exception as error:
             raise StepError(f"ONNX Runtime cannot load {model.path.name}: {error}") from error
         self.signature = model.signature
         self._outputs = [spec.name for spec in model.signature.outputs]
+        specs = (*model.signature.inputs, *model.signature.outputs)
+        self._extended = onnx_values.needed(specs)
 
     def predict(
         self, inputs: Mapping[str, np.ndarray[Any, Any]]
     ) -> dict[str, np.ndarray[Any, Any]]:
-        return predict(
-            self.signature,
-            lambda stored: self._session.run(self._outputs, stored),
-            inputs,
-            fixed_batch(self.signature),
-        )
+        return predict(self.signature, self._invoke, inputs, fixed_batch(self.signature))
+
+    def _invoke(self, stored: dict[str, Any]) -> list[Any]:
+        if self._extended:
+            return onnx_values.run(self._session, self._outputs, stored)
+        outputs: list[Any] = self._session.run(self._outputs, stored)
+        return outputs
