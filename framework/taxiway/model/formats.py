@@ -10,6 +10,8 @@ from pathlib import Path
 from taxiway.errors import SafetyError, StepError
 from taxiway.model.model import FORMATS, Format
 from taxiway.safety.protobuf import fields
+from taxiway.safety.safetensors_file import is_safetensors
+from taxiway.safety.torch_program import root_of
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _KNOWN = f"expected one of: {', '.join(FORMATS.values())}"
@@ -35,7 +37,13 @@ def detect(path: Path) -> Format:
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         raise SafetyError(
             f"{path.name} is a Python pickle, which runs code when it is loaded",
-            "export the model to ONNX, SavedModel or .keras",
+            "export the model to ONNX, SavedModel, .keras, .pt2 (torch.export) or .skops",
+        )
+    if is_safetensors(head):
+        raise StepError(
+            f"{path.name} holds weights alone (safetensors), no model",
+            "name the code that builds the model: source=torch source.factory=package.module:Class, "
+            "or the folder of a transformers model: source=huggingface",
         )
     if head.startswith(b"\x93NUMPY"):
         raise StepError(f"{path.name} is a NumPy array, no model; {_KNOWN}")
@@ -46,6 +54,11 @@ def _folder(path: Path) -> Format:
     names = sorted(entry.name for entry in path.iterdir())
     if "saved_model.pb" in names:
         return "saved_model"
+    if "config.json" in names:
+        raise StepError(
+            f"folder {path.name} has a config.json, as transformers writes it, and no saved_model.pb",
+            "source=huggingface",
+        )
     held = ", ".join(names[:5]) or "nothing"
     raise StepError(
         f"folder {path.name} is no SavedModel: it has no saved_model.pb (it holds {held})",
@@ -61,10 +74,22 @@ def _archive(path: Path) -> Format:
         raise StepError(f"{path.name} is a damaged zip archive: {error}") from error
     if {"config.json", "metadata.json"} <= set(names):
         return "keras"
+    if root_of(names):
+        return "torch"
+    if "schema.json" in names:
+        return "sklearn"
     if any(name.endswith(".pkl") for name in names):
+        script = any(name.endswith("/constants.pkl") for name in names)
         raise SafetyError(
-            f"{path.name} is a PyTorch archive with a pickle, which runs code when it is loaded",
-            "export it to ONNX with torch.onnx.export(..., dynamo=True)",
+            f"{path.name} is a PyTorch archive with a pickle, which runs code when it is loaded"
+            + (" (TorchScript)" if script else ""),
+            "save it with torch.export.save(torch.export.export(model, inputs), 'model.pt2'); "
+            "a state dict needs source.factory, too",
+        )
+    if "serialized_exported_program.json" in names:
+        raise StepError(
+            f"{path.name} is a torch.export program of torch 2.7 or older",
+            "load it with the torch that wrote it, and export it again with torch 2.9 or newer",
         )
     held = ", ".join(names[:5]) or "nothing"
     raise StepError(f"{path.name} is a zip archive of {held}, no Keras model; {_KNOWN}")

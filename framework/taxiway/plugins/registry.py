@@ -32,6 +32,14 @@ EXTRAS = {
     "tf2onnx": "tensorflow",
     "ai_edge_quantizer": "tensorflow",
     "h5py": "tensorflow",
+    "torch": "torch",
+    "onnxscript": "torch",
+    "safetensors": "torch",
+    "transformers": "huggingface",
+    "sklearn": "sklearn",
+    "scikit_learn": "sklearn",
+    "skl2onnx": "sklearn",
+    "skops": "sklearn",
     "hydra_plugins.hydra_joblib_launcher": "sweep",
 }
 """Module -> the extra of Taxiway that installs it."""

@@ -87,6 +87,13 @@ class Step:
         """What the step reads besides its input paths; the content enters the cache key."""
         return ()
 
+    def distributions(self, options: Any) -> tuple[str, ...]:
+        """Installed distributions, besides `libraries`, that these options make the step use.
+
+        Asked when a plan is made: it imports none of them.
+        """
+        return ()
+
     def check(self, options: Any) -> None:
         """Raise ValueError where options cannot work with this implementation (a plan-time error)."""
 

@@ -12,6 +12,9 @@ _GATES = {
     "saved_model": "taxiway.safety.saved_model",
     "onnx": "taxiway.safety.onnx_model",
     "tflite": "taxiway.safety.tflite_model",
+    "torch": "taxiway.safety.torch_program",
+    "torch_weights": "taxiway.safety.torch_pickle",
+    "safetensors": "taxiway.safety.safetensors_file",
 }
 
 
