@@ -13,6 +13,7 @@ _GATES = {
     "onnx": "taxiway.safety.onnx_model",
     "tflite": "taxiway.safety.tflite_model",
     "torch": "taxiway.safety.torch_program",
+    "sklearn": "taxiway.safety.skops_file",
     "torch_weights": "taxiway.safety.torch_pickle",
     "safetensors": "taxiway.safety.safetensors_file",
 }
