@@ -15,6 +15,7 @@ _GATES = {
     "torch": "taxiway.safety.torch_program",
     "sklearn": "taxiway.safety.skops_file",
     "torch_weights": "taxiway.safety.torch_pickle",
+    "huggingface": "taxiway.safety.huggingface_folder",
     "safetensors": "taxiway.safety.safetensors_file",
 }
 
