@@ -9,6 +9,7 @@ from taxiway.errors import SafetyError
 
 _GATES = {
     "keras": "taxiway.safety.keras_file",
+    "keras_weights": "taxiway.safety.keras_weights",
     "saved_model": "taxiway.safety.saved_model",
     "onnx": "taxiway.safety.onnx_model",
     "tflite": "taxiway.safety.tflite_model",

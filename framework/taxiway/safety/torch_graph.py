@@ -29,6 +29,7 @@ _REFUSED_OPS = frozenset(
 _NAME = re.compile(r"([A-Za-z_]\w{0,499})?")
 _PATH = re.compile(r"[\w.\-]{0,500}")
 _LABEL = re.compile(r"[\w.\-/ :]{0,500}")
+_RANGE = re.compile(r"[\w*+/(), .\-]{1,500}")
 _SYMBOL = re.compile(r"[A-Za-z_]\w{0,63}")
 _SYMPY = (
     "Symbol Integer Float Rational Add Mul Pow Mod Max Min Abs Eq Ne Equality Unequality "
@@ -102,7 +103,7 @@ def _entry(key: str, item: Any) -> Iterator[str]:
             f"the name {n!r} is no identifier" for n in item or () if not _matches(_NAME, n)
         )
     elif key == "range_constraints":
-        yield from (f"the name {n!r} is no symbol" for n in item or () if not _matches(_SYMBOL, n))
+        yield from (f"the name {n!r} is no size" for n in item or () if not _matches(_RANGE, n))
     elif key in ("as_custom_obj", "custom_obj", "custom_obj_values", "class_fqn") and item:
         yield "it holds an object of a custom class"
     elif key == "treespec_namedtuple_fields" and item:

@@ -53,6 +53,14 @@ def origin_of(factory: str) -> Origin:
     return found
 
 
+def distribution_of(factory: str | None) -> tuple[str, ...]:
+    """The distribution of a factory, for the key of its step; nothing where it is not installed."""
+    try:
+        return (origin_of(factory).distribution,) if factory else ()
+    except ValueError:
+        return ()
+
+
 def build(factory: str, arguments: Mapping[str, Any], base: type, what: str) -> Any:
     """Import the factory and call it with `arguments`.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from taxiway import plugins, safety
 from taxiway.errors import StepError
@@ -82,6 +83,11 @@ class HuggingFace(plugins.Source):
             Meta(description="Whether that vector gets length 1; null takes it from modules.json."),
         ] = None
 
+        fixed: Annotated[
+            dict[str, Annotated[int, Meta(ge=1)]],
+            Meta(description="Free axes to fix, by name: `batch`, `sequence`, `samples`."),
+        ] = {}
+
         def __post_init__(self) -> None:
             if self.pooling not in (None, "none") and self.task not in (None, "feature-extraction"):
                 raise ValueError(f"`pooling` is for feature-extraction, the task is '{self.task}'")
@@ -108,7 +114,7 @@ class HuggingFace(plugins.Source):
         task = options.task or _default_task(folder)
         embedding = _embedding(folder, task, options)
         model = _load(folder, TASKS[task].auto)
-        inputs = tuple(_inputs(model))
+        inputs = _fixed(tuple(_inputs(model)), options.fixed)
         if embedding.pooling == "none":
             module = Wrapped(model, TASKS[task].outputs)
         elif "attention_mask" in {spec.name for spec in inputs}:
@@ -188,6 +194,21 @@ def _load(folder: Path, auto: str) -> Any:
         )
     model.config.use_cache = False
     return model.eval()
+
+
+def _fixed(inputs: tuple[TensorSpec, ...], sizes: dict[str, int]) -> tuple[TensorSpec, ...]:
+    """The inputs with sizes in place of some free axes. Raises StepError for an axis there is not."""
+    free = {axis for spec in inputs for axis in spec.shape if isinstance(axis, str)}
+    for name in sizes:
+        if name not in free:
+            raise StepError(
+                f"the model has no free axis '{name}'; it has {', '.join(sorted(free))}",
+                "check source.fixed",
+            )
+    return tuple(
+        replace(spec, shape=tuple(sizes.get(str(axis), axis) for axis in spec.shape))
+        for spec in inputs
+    )
 
 
 def _inputs(model: Any) -> Iterator[TensorSpec]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from taxiway.errors import StepError
 
 Pooling = Literal["mean", "cls", "max", "none"]
+_KNOWN: tuple[Pooling, ...] = ("mean", "cls", "max")
 _MODES = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"} | {
     "pooling_mode_max_tokens": "max"
 }
@@ -53,17 +54,16 @@ def _pooling(folder: Path, path: str) -> Pooling:
         raise StepError(f"{folder.name}/modules.json has the path '{path}', no folder of the model")
     config = _json(folder / path / "config.json") or {}
     named = config.get("pooling_mode")
-    modes = [named] if isinstance(named, str) else [m for k, m in _MODES.items() if config.get(k)]
-    known = {"mean", "cls", "max"}
-    others = [k for k, v in config.items() if k.startswith("pooling_mode_") and v is True]
-    if len(modes) != 1 or modes[0] not in known or (not named and len(others) != 1):
-        raise StepError(
-            f"{folder.name}/{path} pools by {', '.join(map(str, others or modes)) or 'nothing'}; "
-            f"known: one of {', '.join(sorted(known))}",
-            "source.pooling=mean",
-        )
-    mode: Pooling = modes[0]
-    return mode
+    flags = sorted(k for k, on in config.items() if k.startswith("pooling_mode_") and on is True)
+    modes = [named] if isinstance(named, str) else [_MODES.get(flag, flag) for flag in flags]
+    for known in _KNOWN:
+        if modes == [known]:
+            return known
+    raise StepError(
+        f"{folder.name}/{path} pools by {', '.join(modes) or 'nothing'}; "
+        f"known: one of {', '.join(_KNOWN)}",
+        "source.pooling=mean",
+    )
 
 
 def _json(file: Path) -> Any:

@@ -15,7 +15,7 @@ from taxiway.model import Model
 from taxiway.model.inspect import describe
 from taxiway.plugins import Context, InputPath
 from taxiway.source.admit import admit, copy_file
-from taxiway.source.factory import FactoryName, build, origin_of
+from taxiway.source.factory import FactoryName, build, distribution_of, origin_of
 
 Dtype = Literal[
     "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"
@@ -84,10 +84,7 @@ class Torch(plugins.Source):
     libraries = ("torch",)
 
     def distributions(self, options: Config) -> tuple[str, ...]:
-        try:
-            return (origin_of(options.factory).distribution,) if options.factory else ()
-        except ValueError:
-            return ()
+        return distribution_of(options.factory)
 
     def check(self, options: Config) -> None:
         if options.factory:

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from taxiway.errors import StepError
 from taxiway.model.load_torch import AXES, first_line
 
-_SAMPLE = (3, 5, 7, 11, 13)
-"""Sizes of the free axes in the sample: torch.export takes equal sizes or 0 and 1 for constants."""
+_SAMPLES = ((3, 5, 7, 11, 13), (3, 1021, 1031, 1033, 1039))
+"""Sizes of the free axes in the sample, and those to try where a wave or an image needs more:
+torch.export takes equal sizes, and 0 and 1, for constants."""
 
 
 class InputSpec(Protocol):
@@ -32,36 +33,48 @@ def export(module: Any, inputs: Sequence[InputSpec], path: Path) -> None:
     as control flow that depends on data, or an axis that the model fixes.
     """
     import torch
-    from torch.export import Dim
 
-    names = list(dict.fromkeys(a for spec in inputs for a in spec.shape if isinstance(a, str)))
-    sizes = {
-        name: _SAMPLE[at % len(_SAMPLE)] + 13 * (at // len(_SAMPLE))
-        for at, name in enumerate(names)
-    }
-    dims = {name: Dim(name) for name in names}
-    samples, shapes = {}, {}
-    for spec in inputs:
-        samples[spec.name] = torch.zeros(
-            [sizes[axis] if isinstance(axis, str) else axis for axis in spec.shape],
-            dtype=getattr(torch, spec.dtype),
-        )
-        shapes[spec.name] = {
-            at: dims[axis] for at, axis in enumerate(spec.shape) if isinstance(axis, str)
-        }
     module.eval()
-    try:
-        program = _exported(module, samples, shapes)
-    except Exception as error:
+    failure: Exception | None = None
+    for sizes in _SAMPLES:
+        try:
+            program = _exported(module, *_samples(inputs, sizes))
+            break
+        except Exception as error:
+            failure = failure or error
+    else:
+        assert failure is not None
         raise StepError(
-            f"torch.export cannot take {type(module).__name__}: {first_line(error)[:400]}",
+            f"torch.export cannot take {type(module).__name__}: {first_line(failure)[:400]}",
             "fix the axes it names in source.inputs, or rewrite what depends on values",
-        ) from error
+        ) from failure
     for node in program.graph.nodes:
         # Paths of this machine.
         node.meta.pop("stack_trace", None)
     axes = _symbols(program, inputs)
     torch.export.save(program, str(path), extra_files={AXES: json.dumps(axes, sort_keys=True)})
+
+
+def _samples(
+    inputs: Sequence[InputSpec], sizes: tuple[int, ...]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Zeros for each input, and the free axes of each as torch.export takes them."""
+    import torch
+    from torch.export import Dim
+
+    names = list(dict.fromkeys(a for spec in inputs for a in spec.shape if isinstance(a, str)))
+    size = {name: sizes[at % len(sizes)] + 29 * (at // len(sizes)) for at, name in enumerate(names)}
+    dims = {name: Dim(name) for name in names}
+    samples, shapes = {}, {}
+    for spec in inputs:
+        samples[spec.name] = torch.zeros(
+            [size[axis] if isinstance(axis, str) else axis for axis in spec.shape],
+            dtype=getattr(torch, spec.dtype),
+        )
+        shapes[spec.name] = {
+            at: dims[axis] for at, axis in enumerate(spec.shape) if isinstance(axis, str)
+        }
+    return samples, shapes
 
 
 def _exported(module: Any, samples: dict[str, Any], shapes: dict[str, Any]) -> Any:
@@ -93,11 +106,13 @@ def _symbols(program: Any, inputs: Sequence[InputSpec]) -> dict[str, str]:
     axes: dict[str, str] = {}
     for argument, spec in zip(program.graph_signature.user_inputs, inputs, strict=True):
         for size, axis in zip(values[argument].shape, spec.shape, strict=True):
-            if isinstance(axis, str) and isinstance(size, int):
+            if not isinstance(axis, str):
+                continue
+            if not str(size).isidentifier():
                 raise StepError(
-                    f"the model fixes axis '{axis}' of input '{spec.name}' to {size}",
-                    f"give {size} instead of '{axis}' in source.inputs",
+                    f"the model takes no free axis '{axis}' of input '{spec.name}': its size must be "
+                    f"{size}",
+                    f"give a size instead of '{axis}': in source.inputs, or source.fixed",
                 )
-            if isinstance(axis, str) and str(size).isidentifier():
-                axes[str(size)] = axis
+            axes[str(size)] = axis
     return axes
