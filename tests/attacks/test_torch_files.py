@@ -283,6 +283,15 @@ def test_weights(tmp_path: Path, weights: Any, said: str) -> None:
     assert said in refused(archive(tmp_path / "m.pt2", weights=weights))
 
 
+def test_an_archive_in_front_of_the_archive(tmp_path: Path) -> None:
+    """What a second reader may see is what a first one skips."""
+    first, second = archive(tmp_path / "a.pt2"), archive(tmp_path / "b.pt2")
+    path = tmp_path / "m.pt2"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    with pytest.raises(SafetyError, match="does not begin with its first member"):
+        safety.check(path, "torch")
+
+
 class Explodes:
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return os.system, ("touch exploded",)

@@ -70,8 +70,12 @@ def _archive(path: Path) -> Format:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            first = min((member.header_offset for member in archive.infolist()), default=0)
     except zipfile.BadZipFile as error:
         raise StepError(f"{path.name} is a damaged zip archive: {error}") from error
+    if first:
+        # The end of the file is missing, and a member that is an archive itself ends it now.
+        raise StepError(f"{path.name} is a damaged zip archive: its own directory is missing")
     if {"config.json", "metadata.json"} <= set(names):
         return "keras"
     if root_of(names):
