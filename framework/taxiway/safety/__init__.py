@@ -10,9 +10,15 @@ from taxiway.safety.hints import default_hint, shorten
 
 _GATES = {
     "keras": "taxiway.safety.keras_file",
+    "keras_weights": "taxiway.safety.keras_weights",
     "saved_model": "taxiway.safety.saved_model",
     "onnx": "taxiway.safety.onnx_model",
     "tflite": "taxiway.safety.tflite_model",
+    "torch": "taxiway.safety.torch_program",
+    "sklearn": "taxiway.safety.skops_file",
+    "torch_weights": "taxiway.safety.torch_pickle",
+    "huggingface": "taxiway.safety.huggingface_folder",
+    "safetensors": "taxiway.safety.safetensors_file",
 }
 
 
