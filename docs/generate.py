@@ -56,6 +56,9 @@ EXAMPLES = {
     "source.keras": "digits_int8 source.path=model.keras",
     "source.onnx": "mine.yaml source=onnx source.path=model.onnx",
     "source.saved_model": "mine.yaml source=saved_model source.path=exported/ source.signature=score",
+    "source.torch": "mine.yaml source=torch source.path=model.pt2",
+    "source.sklearn": "mine.yaml source=sklearn source.path=model.skops",
+    "source.huggingface": "mine.yaml source=huggingface source.path=minilm/",
     "source.tflite": "mine.yaml source=tflite source.path=model.tflite",
 }
 """Plugin -> arguments of `taxiway validate`; those of a source name files that only a user has."""
