@@ -205,9 +205,13 @@ def _kind(option: Mapping[str, Any]) -> str:
         return "path"
     if option.get("format") == "model-location":
         return "path or [location](../locations.md)"
+    if "$ref" in option:
+        return "mapping"
     kind = str(option["type"])
     if kind == "array":
         return f"list of {_kind(option['items'])}"
+    if kind == "object" and not isinstance(option.get("additionalProperties"), dict):
+        return "mapping"
     if kind == "object":
         return f"mapping of names to {_kind(option['additionalProperties'])}"
     bounds = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to"}
