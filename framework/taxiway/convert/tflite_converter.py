@@ -15,13 +15,17 @@ _NEEDED = re.compile(r"^(TF Select|Custom) ops: (.+)$", re.MULTILINE)
 _TENSOR_LIST = "TensorList"
 
 
+class FreeBatchLoop(StepError):
+    """The signature has a loop whose results have a free batch axis."""
+
+
 def convert_signature(
     wanted: Model, saved_model: Path, signature: str, options: TFLiteConfig, context: Context
 ) -> Model:
     """Convert one signature of `saved_model`, which takes and gives what `wanted` does.
 
     Raises StepError that lists the ops TFLite does not have, as the converter names them
-    (https://ai.google.dev/edge/litert/models/ops_compatibility).
+    (https://ai.google.dev/edge/litert/models/ops_compatibility); FreeBatchLoop for such a loop.
     """
     import tensorflow as tf
 
@@ -48,7 +52,7 @@ def _explained(message: str, options: TFLiteConfig) -> StepError:
             "rewrite the layers that use them, or choose convert=onnx",
         )
     if _TENSOR_LIST in message:
-        return StepError(
+        return FreeBatchLoop(
             "TFLite cannot convert a recurrent layer traced with a free batch axis "
             "(TensorList ops)",
             "start from the Keras file (source=keras) and set convert.batch=1",

@@ -10,6 +10,7 @@ from taxiway.convert.repairs import (
     float16_compute,
     float64_compute,
     scalar_input,
+    unroll,
 )
 from taxiway.convert.repairs.repair import Repair, Stage
 from taxiway.plugins.step import Note, Noted
@@ -20,6 +21,7 @@ REPAIRS: tuple[Repair, ...] = (
     float64_compute.REPAIR,
     expand_function.REPAIR,
     scalar_input.REPAIR,
+    unroll.REPAIR,
 )
 """In the order in which they are applied."""
 
@@ -29,7 +31,7 @@ def of_stage(stage: Stage) -> tuple[Repair, ...]:
 
 
 def apply_repairs(model: Any, stage: Stage, note: Noted) -> None:
-    """Apply the repairs of one stage to an onnx.ModelProto in place; each that fires is noted."""
+    """Apply the repairs of one stage in place; each that fires is noted."""
     for repair in of_stage(stage):
         count = repair.apply(model) if repair.applies(model) else 0
         if count:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Stage = Literal["after tf2onnx", "before onnx2tf"]
+Stage = Literal["after tf2onnx", "before onnx2tf", "from Keras to TFLite"]
 
 
 @dataclass(frozen=True)
 class Repair:
-    """One rewrite of an onnx.ModelProto.
+    """One rewrite of an onnx.ModelProto, or of what the stage says: a loaded Keras network.
 
     about: what is wrong without it. source: where that is said (a specification, an issue, a file).
     applies(model): how many places it would change; the model stays as it is.

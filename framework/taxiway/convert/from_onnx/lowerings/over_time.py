@@ -54,16 +54,16 @@ def _looped(
         pair = [output[None], outputs] if backward else [outputs, output[None]]
         return [count + 1, tf.concat(pair, 0), *after]
 
-    # Not a slice to 0, which TFLite 2.21 gives one row.
-    empty = tf.zeros(tf.concat([[0], tf.shape(states[0])], 0), states[0].dtype)
+    # A row that is cut off again: LiteRT 2.3 loses a loop's tensor that has none.
+    start = states[0][None]
     free = [tf.TensorShape([None, state.shape[-1]]) for state in states]
     _, outputs, *states = tf.while_loop(
         lambda count, *_: count < steps,
         body,
-        [tf.constant(0), empty, *states],
+        [tf.constant(0), start, *states],
         [tf.TensorShape([]), tf.TensorShape([None, *free[0]]), *free],
     )
-    return outputs, list(states)
+    return (outputs[:-1] if backward else outputs[1:]), list(states)
 
 
 def _step(
