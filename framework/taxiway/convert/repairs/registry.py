@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from taxiway.convert.repairs import (
+    compose,
     erfc,
     expand_function,
     float16_compute,
@@ -22,6 +23,7 @@ REPAIRS: tuple[Repair, ...] = (
     expand_function.REPAIR,
     scalar_input.REPAIR,
     unroll.REPAIR,
+    compose.REPAIR,
 )
 """In the order in which they are applied."""
 

@@ -54,9 +54,7 @@ def _recurrent(gates: int, states: int, defaults: Sequence[str], make: MakeCell)
             weights = _weights(operation, gates, at, functions[at])
             bias, cell = make(operation, weights)
             units = weights.state.shape[0]
-            first = [
-                _first(operation.input(5 + number), at, x, units) for number in range(states)
-            ]
+            first = [_first(operation.input(5 + number), at, x, units) for number in range(states)]
             summed = _projected(x, weights.input, bias)
             output, end = over_time(cell, summed, first, backward=backward, lengths=lengths)
             outputs.append(output)
@@ -67,9 +65,7 @@ def _recurrent(gates: int, states: int, defaults: Sequence[str], make: MakeCell)
     return lower
 
 
-def _weights(
-    operation: Operation, gates: int, at: int, functions: Sequence[Activation]
-) -> Weights:
+def _weights(operation: Operation, gates: int, at: int, functions: Sequence[Activation]) -> Weights:
     import numpy as np
     import tensorflow as tf
 
