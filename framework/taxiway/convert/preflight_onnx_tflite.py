@@ -32,7 +32,8 @@ EXPANDED = frozenset(
 """Operators that onnx2tf lacks and the repair `expand_function` takes apart (onnx 1.23)."""
 
 CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
-"""With constant conditions ONNX Runtime folds an If away; that shows only when the graph is read."""
+"""With constant conditions ONNX Runtime folds an If away, and a repair writes a Loop out; that shows only
+when the graph is read."""
 
 
 _NO_TENSORS = re.compile("(?<!Reverse)Sequence|Optional")
@@ -60,7 +61,7 @@ def missing_ops(op_counts: Mapping[Operator, int]) -> list[str]:
     op_counts: what `taxiway.model.operators.onnx_operators` gives. An operator of another domain
     than ONNX's own is shown as `domain.Op`.
     """
-    known = converted_ops() | EXPANDED | {"Constant", "If"}
+    known = converted_ops() | EXPANDED | {"Constant", "If", "Loop"}
     missing = []
     for (domain, name), count in sorted(op_counts.items()):
         if domain or not (name in known or lowering(domain, name)):

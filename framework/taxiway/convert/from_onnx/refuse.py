@@ -15,6 +15,10 @@ _DTYPES = frozenset(
         *("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"),
     }
 )
+_UNKNOWN = {
+    "If": "whose condition is no constant",
+    "Loop": "whose number of passes is not known",
+}
 _ELSEWHERE = "choose convert=onnx, which keeps these operators"
 
 
@@ -50,11 +54,7 @@ def refuse_operators(model: Any, name: str) -> None:
     )
     missing = missing_ops(counts)
     flow = sorted(op for domain, op in counts if not domain and op in CONTROL_FLOW)
-    missing += [
-        f"{op} ({counts['', op]} nodes), whose condition is no constant"
-        for op in flow
-        if op == "If"
-    ]
+    missing += [f"{op} ({counts['', op]} nodes), {_UNKNOWN[op]}" for op in flow if op in _UNKNOWN]
     if missing:
         raise StepError(
             f"{name} cannot become TensorFlow: no converter for {', '.join(missing)}", _ELSEWHERE

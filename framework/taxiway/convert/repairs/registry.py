@@ -13,6 +13,7 @@ from taxiway.convert.repairs import (
     float64_compute,
     scalar_input,
     unroll,
+    unroll_loop,
 )
 from taxiway.convert.repairs.repair import Repair, Stage
 from taxiway.plugins.step import Note, Noted
@@ -22,6 +23,7 @@ REPAIRS: tuple[Repair, ...] = (
     float16_compute.REPAIR,
     float64_compute.REPAIR,
     expand_function.REPAIR,
+    unroll_loop.REPAIR,
     exact_gelu.REPAIR,
     scalar_input.REPAIR,
     unroll.REPAIR,
