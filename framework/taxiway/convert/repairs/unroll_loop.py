@@ -92,7 +92,7 @@ def _copies(loop: Any, known: KnownValues, opset: int) -> _Copies | None:
         names |= {v.name: c for v, c in zip(body.input[2:], carried, strict=True)}
         worth = {**fixed, body.input[0].name: number, body.input[1].name: np.array(True)}
         worth |= {v.name: values[c] for v, c in zip(body.input[2:], carried, strict=True)}
-        for node in body.node:
+        for place, node in enumerate(body.node):
             copy = type(node)()
             copy.CopyFrom(node)
             given = [
@@ -106,7 +106,7 @@ def _copies(loop: Any, known: KnownValues, opset: int) -> _Copies | None:
                 worth[name] = results[position] if results else None
             copy.input[:] = [names.get(name, name) for name in node.input]
             copy.output[:] = [names[name] for name in node.output]
-            copy.name = f"{node.name or node.op_type}__{stem}__{count}"
+            copy.name = f"{node.name or node.op_type}__{stem}__{count}_{place}"
             nodes.append(copy)
         after = [output.name for output in body.output]
         going = worth[after[0]] if after[0] in worth else known.value(after[0])

@@ -42,12 +42,16 @@ def model(bound: Any, start: bool = True, data: bool = False) -> Any:
             node("Identity", ["after"], ["partial"]),
         ],
         "body",
-        [value("i", WHOLE, []), value("going", TRUTH, []), value("count", WHOLE, [])]
-        + [value("before", REAL, ["n"])],
-        [value("go", TRUTH, []), value("next", WHOLE, []), value("after", REAL, ["n"])]
-        + [value("partial", REAL, ["n"])],
+        [
+            *(value("i", WHOLE, []), value("going", TRUTH, []), value("count", WHOLE, [])),
+            value("before", REAL, ["n"]),
+        ],
+        [
+            *(value("go", TRUTH, []), value("next", WHOLE, []), value("after", REAL, ["n"])),
+            value("partial", REAL, ["n"]),
+        ],
     )
-    loop = node("Loop", ["", "start", "zero", "first"], ["", "sum", "sums"], body=body)
+    loop = node("Loop", ["", "start", "zero", "first"], ["end", "sum", "sums"], body=body)
     first = node("Gather", ["x", "zero"], ["first"], axis=1)
     graph = helper.make_graph(
         [*outer, first, loop],
