@@ -111,9 +111,11 @@ def test_the_batch_can_be_fixed(
     assert_same_numbers(original, result)
 
 
-def test_a_recurrent_layer_with_a_free_batch_says_what_to_do(folder: Path) -> None:
+def test_a_saved_loop_with_a_free_batch_says_what_to_do(
+    results: dict[tuple[str, str], Model],
+) -> None:
     with pytest.raises(StepError, match="recurrent") as caught:
-        models.convert(describe(folder / "lstm.keras", "keras"), "tflite")
+        models.convert(results["lstm", "saved_model"], "tflite")
     assert "convert.batch=1" in (caught.value.hint or "")
 
 

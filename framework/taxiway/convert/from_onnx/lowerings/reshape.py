@@ -172,6 +172,8 @@ def _pad(operation: Operation) -> list[Any]:
     widths = [[0, 0] for _ in range(rank)]
     for at, axis in enumerate(chosen):
         widths[axis] = [pads[at], pads[at + len(pads) // 2]]
+    if mode == "wrap" and min(pads) >= 0:
+        return [_wrapped(x, widths)]
     if mode not in ("constant", "edge", "reflect") or (mode == "edge" and min(pads) < 0):
         raise NotKnown(f"Pad with mode {mode}")
     cut = [slice(max(-a, 0), -max(-b, 0) or None) for a, b in widths]
@@ -182,6 +184,20 @@ def _pad(operation: Operation) -> list[Any]:
     value = operation.attribute("value", operation.input(2))
     value = 0 if value is None else tf.cast(tf.reshape(value, []), x.dtype)
     return [tf.pad(x, widths, mode.upper(), value)]
+
+
+def _wrapped(x: Any, widths: list[list[int]]) -> Any:
+    import tensorflow as tf
+
+    for axis, (before, after) in enumerate(widths):
+        whole = [slice(None)] * axis
+        size = x.shape[axis]
+        if size is not None and max(before, after) > size:
+            raise NotKnown("a Pad that goes round more than once")
+        parts = [x[(*whole, slice(-before, None))]] if before else []
+        parts += [x, *([x[(*whole, slice(0, after))]] if after else [])]
+        x = tf.concat(parts, axis) if len(parts) > 1 else x
+    return x
 
 
 def _edges(x: Any, widths: list[list[int]]) -> Any:
