@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from taxiway.convert.from_onnx.compare import equal
+from taxiway.convert.from_onnx.lowerings.operation import NotKnown
 from taxiway.convert.from_onnx.piece import Differs, Piece, Trace, converted, lowered
 from taxiway.convert.from_onnx.prepare import Prepared, with_shapes
 from taxiway.convert.from_onnx.reference import traces
@@ -172,7 +173,7 @@ def _check(chain: Chain, proto: Any, samples: Sequence[Trace], name: str) -> Non
                         "its operators alone does not",
                         "choose convert=onnx, or fix its free axes",
                     )
-    except (TypeError, ValueError, AttributeError, tf.errors.OpError) as error:
+    except (NotKnown, TypeError, ValueError, AttributeError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:300]
         raise StepError(
             f"{name} cannot become a TensorFlow graph with free axes: {reason}",
