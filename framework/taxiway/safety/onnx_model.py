@@ -13,7 +13,7 @@ from typing import Any
 from taxiway.safety.allowlist import allowlist
 from taxiway.safety.calls import cycle
 from taxiway.safety.onnx_graph import FunctionName, Operator, Tensor, contents, functions
-from taxiway.safety.protobuf import Malformed, opened, submessages
+from taxiway.safety.protobuf import VARINT, Malformed, fields, opened, submessages
 
 MAX_SIZE = 2 * 2**30
 MAX_NODES = 2_000_000
@@ -92,8 +92,11 @@ def _known_ops() -> dict[str, frozenset[str]]:
 
 
 def _judge(model: memoryview, folder: Path) -> Iterator[str]:
-    if not any(True for _ in submessages(model, 8)):
-        # A file that was cut off behind its graph; optional before IR version 3, of 2017 (IR.md).
+    versions = [
+        field.value for field in fields(model) if (field.number, field.wire_type) == (1, VARINT)
+    ]
+    if max(versions, default=0) >= 3 and not any(True for _ in submessages(model, 8)):
+        # Cut off behind its graph: from IR version 3 on the field is required (docs/IR.md of ONNX).
         raise Malformed("it imports no operator set")
     own = set(functions(model))
     calls: dict[FunctionName | None, dict[FunctionName, int]] = {None: {}}
