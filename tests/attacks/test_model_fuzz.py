@@ -28,8 +28,8 @@ from taxiway.execute.worker import Worker
 from taxiway.model.formats import detect
 
 FULL = os.environ.get("TAXIWAY_ATTACKS") == "full"
-MUTANTS = 20_000 if FULL else 300
-LOADED = 200 if FULL else 6
+MUTANTS = 5_000 if FULL else 300
+LOADED = 100 if FULL else 6
 GROWTH = 200 * 2**20
 MAX_SIZE = 256 * 2**10
 """A larger reference model takes longer to write than to judge."""
