@@ -152,6 +152,18 @@ class TestToOnnxFromTFLite(TestToOnnx):
 
 
 @pytest.mark.slow
+class TestToTFLiteFromOnnx(TestToTFLite):
+    name = "onnx_to_tflite"
+    format = "onnx"
+
+
+@pytest.mark.slow
+class TestToSavedModelFromOnnx(_OfDigits, ConverterContract):
+    name = "onnx_to_saved_model"
+    format = "onnx"
+
+
+@pytest.mark.slow
 class TestToSavedModel(_OfDigits, ConverterContract):
     name = "keras_to_saved_model"
     format = "keras"

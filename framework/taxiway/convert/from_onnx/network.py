@@ -33,10 +33,6 @@ class Chain:
     constants: Mapping[str, Any]
     outputs: Sequence[str]
 
-    @property
-    def variables(self) -> Sequence[Any]:
-        return [variable for _, piece in self.pieces for variable in piece.variables]
-
     def __call__(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
         import tensorflow as tf
 
