@@ -8,7 +8,8 @@ from collections import Counter
 
 import pytest
 
-from taxiway.convert.preflight_onnx_tflite import converted_ops, missing_ops
+from taxiway.convert.from_onnx.converters import converted_ops
+from taxiway.convert.preflight_onnx_tflite import missing_ops
 
 pytest.importorskip("onnx2tf", reason="its folder is what the preflight lists")
 
@@ -25,6 +26,7 @@ pytest.importorskip("onnx2tf", reason="its folder is what the preflight lists")
             {("ai.onnx.ml", "TreeEnsembleClassifier"): 1},
             ["ai.onnx.ml.TreeEnsembleClassifier (1 node)"],
         ),
+        ({("ai.onnx.ml", "LinearRegressor"): 1, ("ai.onnx.ml", "Scaler"): 1}, []),
         ({("com.microsoft", "Gelu"): 2}, ["com.microsoft.Gelu (2 nodes)"]),
         ({("", "SequenceAt"): 1}, ["SequenceAt (1 node)"]),
         ({("", "ReverseSequence"): 1}, []),

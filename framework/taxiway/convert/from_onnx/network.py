@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from taxiway.convert.from_onnx.compare import equal
+from taxiway.convert.from_onnx.converters import converted_ops
 from taxiway.convert.from_onnx.piece import Differs, Piece, Trace, converted, lowered
 from taxiway.convert.from_onnx.prepare import Prepared, with_shapes
 from taxiway.convert.from_onnx.reference import traces
 from taxiway.convert.from_onnx.run import Onnx2tfFailed, work_folder
-from taxiway.convert.preflight_onnx_tflite import converted_ops
 from taxiway.errors import StepError
 
 _CHANNELS_LAST = frozenset(
