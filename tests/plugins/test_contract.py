@@ -163,6 +163,18 @@ class TestOnnxToOnnx(_OfDigits, ConverterContract):
 
 
 @pytest.mark.slow
+class TestToTFLiteFromOnnx(TestToTFLite):
+    name = "onnx_to_tflite"
+    format = "onnx"
+
+
+@pytest.mark.slow
+class TestToSavedModelFromOnnx(_OfDigits, ConverterContract):
+    name = "onnx_to_saved_model"
+    format = "onnx"
+
+
+@pytest.mark.slow
 class TestToSavedModel(_OfDigits, ConverterContract):
     name = "keras_to_saved_model"
     format = "keras"

@@ -10,7 +10,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from taxiway.convert.preflight_onnx_tflite import EXPANDED, converted_ops
+from taxiway.convert.from_onnx.converters import converted_ops
+from taxiway.convert.preflight_onnx_tflite import EXPANDED
 from taxiway.convert.repairs.expand_function import REPAIR
 
 pytest.importorskip("onnx2tf", reason="the repair knows what onnx2tf lacks")

@@ -173,6 +173,18 @@ def _gelu(operation: Operation) -> list[Any]:
     return [tf.nn.gelu(operation.inputs[0], approximate=approximate)]
 
 
+def _erf(operation: Operation) -> list[Any]:
+    """From gelu(x) = x / 2 * (1 + erf(x / sqrt(2))): TFLite has GELU, and no Erf."""
+    import tensorflow as tf
+
+    x = tf.convert_to_tensor(operation.inputs[0]) * 2**0.5
+    safe = tf.where(tf.equal(x, 0), tf.ones_like(x), x)
+    # Beyond, the error function is 1 in float32.
+    safe = tf.clip_by_value(safe, -8.0, 8.0)
+    found = 2 * tf.nn.gelu(safe, approximate=False) / safe - 1
+    return [tf.where(tf.equal(x, 0), tf.zeros_like(x), found)]
+
+
 def _mish(operation: Operation) -> list[Any]:
     import tensorflow as tf
 
@@ -254,7 +266,6 @@ _UNARY = {
     "Ceil": "math.ceil",
     "Cos": "cos",
     "Cosh": "cosh",
-    "Erf": "math.erf",
     "Exp": "exp",
     "Floor": "floor",
     "Identity": "identity",
@@ -305,6 +316,7 @@ LOWERINGS: dict[str, Lowering] = {
     "Clip": _clip,
     "Div": _div,
     "Elu": _elu,
+    "Erf": _erf,
     "Gelu": _gelu,
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _hard_swish,
