@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # Not in the lock file: its builds, and their hashes, differ by machine.
 TORCH := torch==2.13.0
 
-.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity faults attacks package lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -64,6 +64,10 @@ check: lint types layers schema docs-check ## everything but the tests
 
 package: $(READY) ## sdist -> wheel -> fresh environment -> a run from another folder
 	tests/packaging/from_wheel.sh
+
+bench-parity: $(READY) ## proofs of real models (BASIC_PITCH=wheel, TAXIWAY_MLPERF_TINY), and the table of docs/parity.md
+	$(BIN)/python benchmarks/parity.py $(if $(BASIC_PITCH),--basic-pitch $(BASIC_PITCH))
+	$(BIN)/python benchmarks/separation.py
 
 bench: $(READY) ## figures against their bars, as medians of interleaved runs
 	$(BIN)/python benchmarks/bench.py

@@ -56,6 +56,9 @@ EXAMPLES = {
     "source.keras": "digits_int8 source.path=model.keras",
     "source.onnx": "mine.yaml source=onnx source.path=model.onnx",
     "source.saved_model": "mine.yaml source=saved_model source.path=exported/ source.signature=score",
+    "source.torch": "mine.yaml source=torch source.path=model.pt2",
+    "source.sklearn": "mine.yaml source=sklearn source.path=model.skops",
+    "source.huggingface": "mine.yaml source=huggingface source.path=minilm/",
     "source.tflite": "mine.yaml source=tflite source.path=model.tflite",
 }
 """Plugin -> arguments of `taxiway validate`; those of a source name files that only a user has."""
@@ -202,9 +205,13 @@ def _kind(option: Mapping[str, Any]) -> str:
         return "path"
     if option.get("format") == "model-location":
         return "path or [location](../locations.md)"
+    if "$ref" in option:
+        return "mapping"
     kind = str(option["type"])
     if kind == "array":
         return f"list of {_kind(option['items'])}"
+    if kind == "object" and not isinstance(option.get("additionalProperties"), dict):
+        return "mapping"
     if kind == "object":
         return f"mapping of names to {_kind(option['additionalProperties'])}"
     bounds = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to"}

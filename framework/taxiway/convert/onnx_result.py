@@ -123,7 +123,7 @@ def _name_free_axes(graph: Any) -> None:
     """Call a free first axis `batch` and any other `dim_N`, where tf2onnx counts `unk__N`."""
     for value in (*graph.input, *graph.output):
         for position, axis in enumerate(value.type.tensor_type.shape.dim):
-            if not axis.HasField("dim_value"):
+            if not axis.HasField("dim_value") and (axis.dim_param or "unk__").startswith("unk__"):
                 axis.dim_param = f"dim_{position}" if position else "batch"
 
 

@@ -26,6 +26,8 @@ def describe(path: Path, format: Format, trust: str | None = None) -> Model:
         "tflite": _tflite,
         "saved_model": _saved_model,
         "keras": _keras,
+        "torch": _torch,
+        "sklearn": _sklearn,
     }
     if format not in readers:
         raise StepError(f"unknown model format '{format}'", f"formats: {', '.join(FORMATS)}")
@@ -165,6 +167,18 @@ def _saved_model(path: Path) -> Signature:
         for side in (signature.inputs, signature.outputs)
     )
     return Signature(inputs=inputs, outputs=outputs)
+
+
+def _torch(path: Path) -> Signature:
+    from taxiway.model.load_torch import load_torch
+
+    return load_torch(path).signature
+
+
+def _sklearn(path: Path) -> Signature:
+    from taxiway.model.load_sklearn import load_sklearn
+
+    return load_sklearn(path).signature
 
 
 def _keras(path: Path) -> Signature:

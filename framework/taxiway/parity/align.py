@@ -31,6 +31,9 @@ MAX_REGION = 32
 """Operators run as one where they cannot be run alone."""
 
 
+_ANY = Deviation(float("inf"), float("inf"))
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a candidate's tensor.
 
@@ -204,7 +207,9 @@ class Alignment:
     def set_input(self, name: str, other: str | None) -> None:
         """An input of the model, which holds what the reference's input `other` holds."""
         value = self.pair.actual[name]
-        match = self.pair.expected.compare(other, value, self.bound) if other else None
+        match = None
+        for bound in (self.bound, self.allowed(name, value, None), _ANY):
+            match = match or (self.pair.expected.compare(other, value, bound) if other else None)
         matches = (match,) if match else self.find(name, value, self.bound)
         self._shapes[name] = value.shape
         self.set(name, State(matches=matches, value=None if matches else value, whole=True))

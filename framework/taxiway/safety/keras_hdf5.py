@@ -23,7 +23,11 @@ def findings(path: Path, trusted: bool = False) -> list[str]:
     except Exception as error:
         return [f"it is no readable HDF5 file: {error}"]
     if config is None:
-        return [*found, "it holds weights alone, no model_config: save the whole model"]
+        return [
+            *found,
+            "it holds weights alone, no model_config: save the whole model, "
+            "or name the code that builds it: source.factory=package.module:callable",
+        ]
     if not isinstance(config, str | bytes):
         return [*found, "its model_config is no text"]
     return found + keras_config.findings(config, trusted)
