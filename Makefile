@@ -72,6 +72,15 @@ bench-parity: $(READY) ## proofs of real models (BASIC_PITCH=wheel, TAXIWAY_MLPE
 bench: $(READY) ## figures against their bars, as medians of interleaved runs
 	$(BIN)/python benchmarks/bench.py
 
+bench-onnx-to-onnx: $(READY) ## every case of the onnx wheel that ONNX Runtime passes, through ONNX -> ONNX
+	$(BIN)/python benchmarks/onnx_to_onnx_cases.py
+
+bench-convert: $(READY) ## CPU and memory of conversions against the same converters by hand
+	$(BIN)/python benchmarks/convert.py
+
+bench-big: $(READY) ## memory of a run with a model of 2.5 GB (needs 10 GB of disk)
+	$(BIN)/python benchmarks/big_model.py
+
 faults: $(READY) ## kills, damaged caches, full disks: the full matrix
 	TAXIWAY_FAULTS=full $(BIN)/python -m pytest tests/faults
 
