@@ -30,7 +30,15 @@ from taxiway.errors import RecipeError
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-SLOW = {"README.md", "quickstart.md", "recipes.md", "gates.md", "cache.md", "bundles.md"} | {
+SLOW = {
+    "README.md",
+    "conversions.md",
+    "quickstart.md",
+    "recipes.md",
+    "gates.md",
+    "cache.md",
+    "bundles.md",
+} | {
     "python.md",
     "plugins.md",
 }
