@@ -39,7 +39,9 @@ def npy(array: Any) -> bytes:
 
 def skops_file(path: Path, schema: Any, **members: bytes) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("schema.json", json.dumps({**schema, "protocol": 2, "_skops_version": "0.16"}))
+        file.writestr(
+            "schema.json", json.dumps({**schema, "protocol": 2, "_skops_version": "0.16"})
+        )
         for name, content in members.items():
             file.writestr(name.replace("__", "."), content)
     return path

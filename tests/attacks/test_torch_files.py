@@ -382,9 +382,7 @@ LIVE = {
 
 def _first_size(graph: Any) -> Any:
     values = graph["graph_module"]["graph"]["tensor_values"].values()
-    return next(
-        size["as_expr"] for value in values for size in value["sizes"] if "as_expr" in size
-    )
+    return next(size["as_expr"] for value in values for size in value["sizes"] if "as_expr" in size)
 
 
 @needs_torch

@@ -85,6 +85,4 @@ def test_bad_weights(
 ) -> None:
     write(tmp_path / "m.weights.h5")
     with pytest.raises(kind, match=said):
-        bring_in(
-            tmp_path / "m.weights.h5", tmp_path / "w", factory=MAKE, arguments={"units": 4}
-        )
+        bring_in(tmp_path / "m.weights.h5", tmp_path / "w", factory=MAKE, arguments={"units": 4})
