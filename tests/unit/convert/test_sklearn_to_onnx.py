@@ -165,7 +165,9 @@ def test_clusterer(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["scores"], estimator.transform(UNSEEN), atol=1e-4)
 
 
-@pytest.mark.parametrize("estimator", [IsolationForest(n_estimators=8, random_state=0), OneClassSVM()])
+@pytest.mark.parametrize(
+    "estimator", [IsolationForest(n_estimators=8, random_state=0), OneClassSVM()]
+)
 def test_outliers(estimator: Any, tmp_path: Path) -> None:
     estimator = fitted(estimator)()
     found = open_runner(convert(saved(estimator, tmp_path), tmp_path / "w")).predict({"X": UNSEEN})
