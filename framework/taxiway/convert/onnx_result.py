@@ -36,7 +36,7 @@ def write_onnx(proto: Any, source: Model, path: Path) -> Model:
     try:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise StepError(f"the converter wrote an invalid ONNX model: {error}") from error
+        raise StepError(f"the converter wrote an invalid model: {error}") from error
     path.write_bytes(proto.SerializeToString(deterministic=True))
     return converted(source, path, "onnx")
 
