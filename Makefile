@@ -74,6 +74,7 @@ bench: $(READY) ## figures against their bars, as medians of interleaved runs
 
 bench-onnx-cases: $(READY) ## the onnx wheel's own cases -> TFLite: how many convert and prove equal
 	$(BIN)/python benchmarks/onnx_cases.py --target tflite
+
 bench-onnx-to-onnx: $(READY) ## every case of the onnx wheel that ONNX Runtime passes, through ONNX -> ONNX
 	$(BIN)/python benchmarks/onnx_to_onnx_cases.py
 

@@ -41,6 +41,7 @@ SLOW = {
 } | {
     "python.md",
     "plugins.md",
+    "sources.md",
 }
 """Pages whose code loads TensorFlow or makes many runs."""
 RUN = ("console", "bash", "python")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickletools
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO
 
@@ -49,7 +50,10 @@ def findings(path: Path) -> list[str]:
                 if found:
                     return found
         return []
-    except (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (
+        *(OSError, EOFError, RuntimeError, NotImplementedError, ValueError),
+        *(zipfile.BadZipFile, zlib.error),
+    ) as error:
         return [f"it is no readable PyTorch file: {error}"]
 
 
