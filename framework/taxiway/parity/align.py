@@ -33,6 +33,9 @@ MAX_REGION = 32
 
 _ANY = Deviation(float("inf"), float("inf"))
 
+MOST_EXPLAINED = 0.25
+"""A result that rounding alone can move by more than that says nothing: it is pending."""
+
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a candidate's tensor.
@@ -264,6 +267,8 @@ class Alignment:
             explained = EQUAL
         rms, worst = own_rounding(value, self.pair.step(name, value, constant=False))
         explained = Deviation(explained.whole + rms, explained.worst + worst)
+        if MARGIN * explained.whole > MOST_EXPLAINED:
+            return self.bound
         return self.bound.widened(explained, MARGIN)
 
     def execute(self, op: Operator, noisy: bool = False) -> dict[str, Array] | None:

@@ -9,7 +9,7 @@ because the operators after it are right with another tensor of the reference in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,12 +21,15 @@ from taxiway.parity.trace import Operator
 from taxiway.parity.values import Match
 
 Array = np.ndarray[Any, Any]
-MAX_FOLLOWED = 64
-"""Operators after a suspect that are computed to see whether they are right."""
+REACHES = (10, 64)
+"""Operators after a suspect that are computed to see whether one of them is right: few at first."""
+ENOUGH = 0.5
+"""The share of a suspect's consumers that must be right with another result of it: one that comes
+together with others is out of reach, or wrong for a reason of its own."""
 MAX_SUSPECTS = 40
 MAX_COUNTERPARTS = 16
 MAX_LAYOUTS = 6
-NEIGHBOURHOOD = 6
+NEIGHBOURHOOD = 8
 """Operators of the reference between the counterparts of a suspect's inputs and of its output."""
 
 
@@ -96,21 +99,51 @@ def locate(pair: Pair, alignment: Alignment) -> Culprit | None:
         return None
     open_ = unresolved(pair, alignment, wrong)
     pending = [op for op in pair.candidate.operators if any(name in open_ for name in op.outputs)]
-    heads = [op for op in pending if op.fed] or pending
+    static = _static(pair.candidate.operators)
+    heads = [op for op in pending if op.index not in static] or pending
     if not heads:
         return None
     first = heads[0]
-    before = [op for op in pending if op.index < first.index]
-    after = [op for op in pending if op.index > first.index][:MAX_SUSPECTS]
-    # One that only passes on what it got is suspected before those it got it from.
-    order = [] if passes_on(alignment, first) else list(_upstream(pair, alignment, first))
-    partly: Culprit | None = None
-    for op in [*order, *before, first, *after]:
-        for culprit, share in _trials(pair, alignment, op, first if op in order else None):
-            if share == 1.0 or culprit.tensor in pair.named:
-                return culprit
-            partly = partly or culprit
-    return partly or Culprit(first, first.outputs[0], None, None)
+    before = [op for op in pending if op.index < first.index and not _counts(alignment, op)]
+    after = [op for op in pending if op.index > first.index and op.index not in static]
+    after = [*after[:MAX_SUSPECTS], *(op for op in pending if op.index in static)]
+    upstream = list(_upstream(pair, alignment, first))
+    order = [*upstream, *before, first, *after]
+    through = first
+    if passes_on(alignment, first):
+        # One that only passes on what it got is suspected before those it got it from.
+        order, through = [first, *upstream, *before, *after], None
+    search = Search(pair, alignment, open_)
+    for reach in REACHES:
+        partly: Culprit | None = None
+        for op in order:
+            healthy = op in upstream
+            culprit, share = search.best(op, through if healthy else None, reach)
+            if culprit is not None:
+                # A result that was in order must explain everything that is wrong after it.
+                if share == 1.0 or (not healthy and share >= ENOUGH):
+                    return culprit
+                partly = partly or culprit
+        if partly is not None:
+            return partly
+    return Culprit(first, first.outputs[0], None, None)
+
+
+def _counts(alignment: Alignment, op: Operator) -> bool:
+    """Whether the operator gives integers: a shape or an index on its way to a reshape."""
+    value = alignment.value(op.outputs[0])
+    return value is None or value.dtype.kind in "iub"
+
+
+def _static(operators: Sequence[Operator]) -> set[int]:
+    """Numbers of the operators that compute with shapes and constants alone."""
+    made: set[str] = set()
+    found: set[int] = set()
+    for op in operators:
+        if op.type in _SHAPES or all(name in made for name in op.fed):
+            made.update(op.outputs)
+            found.add(op.index)
+    return found
 
 
 def _upstream(pair: Pair, alignment: Alignment, op: Operator) -> Iterator[Operator]:
@@ -151,6 +184,7 @@ def _keeps_order(alignment: Alignment, op: Operator) -> bool:
     )
 
 
+_SHAPES = {"Shape", "ShapeN", "Size", "Rank", "SHAPE", "RANK"}
 _RESHAPES = {
     "Reshape", "Squeeze", "Unsqueeze", "Flatten", "ExpandDims", "RESHAPE", "SQUEEZE", "EXPAND_DIMS",
 }  # fmt: skip
@@ -181,42 +215,123 @@ def _possible(alignment: Alignment, op: Operator, value: Array) -> bool:
     return False
 
 
-def _trials(
-    pair: Pair, alignment: Alignment, op: Operator, through: Operator | None
-) -> Iterator[tuple[Culprit, float]]:
-    """Each tensor of the reference that, in the place of the operator's output, puts some or all
-    of what follows right, with the share of its consumers that are. `through`: an operator that
-    must be right then by itself, and not because it passes on what it is given."""
-    for name in op.outputs:
-        current = alignment.value(name)
-        outputs = {mine: other for other, mine in pair.outputs}
-        if name in outputs and not pair.consumers.get(name):
-            other = outputs[name]
-            value = _expected_output(alignment, name, other, current)
-            if value is not None:
-                yield Culprit(op, name, other, value), 1.0
-            continue
-        if not pair.consumers.get(name):
-            continue
-        for other, value in counterparts(pair, alignment, op, name, current):
-            if current is not None and value.shape == current.shape:
-                if relative_error(current, value) <= alignment.tolerance:
+class Search:
+    """Tries the reference's tensors in the place of the candidate's."""
+
+    def __init__(self, pair: Pair, alignment: Alignment, open_: set[str]) -> None:
+        self.pair, self.alignment, self.open = pair, alignment, open_
+        self._outputs = {mine: other for other, mine in pair.outputs}
+        self._static = _static(pair.candidate.operators)
+
+    def best(
+        self, op: Operator, through: Operator | None, reach: int
+    ) -> tuple[Culprit | None, float]:
+        """The trial that puts most right."""
+        found: Culprit | None = None
+        most = 0.0
+        for culprit, share in self.trials(op, through, reach):
+            if share > most:
+                found, most = culprit, share
+            if share == 1.0 or culprit.tensor in self.pair.named:
+                return culprit, 1.0
+        return found, most
+
+    def trials(
+        self, op: Operator, through: Operator | None, reach: int
+    ) -> Iterator[tuple[Culprit, float]]:
+        """Each tensor of the reference that, in the place of the operator's output, puts some or
+        all of what follows right, with the share of its consumers that are.
+
+        through: an operator that must be right then by itself, and not because it passes on what
+        it is given. reach: operators that are computed to find a first one that is right.
+        """
+        pair, alignment = self.pair, self.alignment
+        for name in op.outputs:
+            current = alignment.value(name)
+            if name in self._outputs and not pair.consumers.get(name):
+                other = self._outputs[name]
+                yield Culprit(op, name, other, _expected_output(pair, other, current)), 1.0
+                continue
+            if not pair.consumers.get(name):
+                continue
+            for other, value in counterparts(pair, alignment, op, name, current):
+                if current is not None and value.shape == current.shape:
+                    if relative_error(current, value) <= alignment.tolerance:
+                        continue
+                if not _possible(alignment, op, value):
                     continue
-            if not _possible(alignment, op, value):
+                culprit = Culprit(op, name, other, value)
+                if _saturates(alignment, name, current, value):
+                    yield culprit, 1.0
+                    continue
+                share = self._put_right(name, other, value, through, reach)
+                if share and reach < REACHES[-1]:
+                    share = self._put_right(name, other, value, through, REACHES[-1])
+                if share:
+                    yield culprit, share
+
+    def _put_right(
+        self, name: str, other: str, value: Array, through: Operator | None, reach: int
+    ) -> float:
+        """The share of the consumers of the tensor that are right once it holds `value`."""
+        pair, alignment = self.pair, self.alignment
+        trial = Alignment(pair, alignment.tolerance, base=alignment)
+        trial.give(name, pair.candidate.represent(name, value))
+        known = {match.name for match in pair.expected.matches(value, alignment.bound)} | {other}
+        known |= _ancestors(pair, [other])
+        affected = {name}
+        verdict: dict[str, bool] = {}
+        visited: list[Operator] = []
+        users = pair.consumers.get(name, [])
+        waiting = {user.index for user in users}
+        for op in pair.candidate.operators:
+            if not affected.intersection(op.fed):
                 continue
-            culprit = Culprit(op, name, other, value)
-            if _saturates(alignment, name, current, value):
-                yield culprit, 1.0
-                continue
-            share = _put_right(pair, alignment, name, other, value, through)
-            if share:
-                yield culprit, share
+            trial.visit_fresh(op)
+            visited.append(op)
+            for out in op.outputs:
+                verdict[out] = self._right(trial, out, known)
+                before = alignment.state(out)
+                if not verdict[out] or before is None or not before.matches:
+                    affected.add(out)
+            if any(verdict[out] for out in op.outputs):
+                waiting.discard(op.index)
+            if len(visited) >= reach or not waiting:
+                break
+        if through is not None and not any(verdict.get(out, False) for out in through.outputs):
+            return 0.0
+        self._carry_back(visited, verdict)
+        good = sum(any(verdict.get(out, False) for out in user.outputs) for user in users)
+        return good / len(users)
+
+    def _right(self, trial: Alignment, name: str, known: set[str]) -> bool:
+        """Whether a tensor after the replaced one is another of the reference's, or was in order
+        and is what it was: the shape of the replaced one, for instance."""
+        if name in self._outputs:
+            return _agrees(trial, name, self._outputs[name])
+        pair, state = self.pair, trial.state(name)
+        if state is not None and any(match.name not in known for match in state.matches):
+            return True
+        if name in self.open and pair.producers[name].index not in self._static:
+            return False
+        now, before = trial.value(name), self.alignment.value(name)
+        return now is not None and before is not None and bool(np.array_equal(now, before))
+
+    def _carry_back(self, visited: list[Operator], verdict: dict[str, bool]) -> None:
+        """A tensor that the reference does not have is right where all that takes it is."""
+        seen = {op.index for op in visited}
+        for op in reversed(visited):
+            for out in op.outputs:
+                users = self.pair.consumers.get(out, [])
+                if verdict[out] or out in self._outputs or not users:
+                    continue
+                verdict[out] = all(
+                    user.index in seen and any(verdict[o] for o in user.outputs) for user in users
+                )
 
 
-def _expected_output(
-    alignment: Alignment, name: str, other: str, current: Array | None
-) -> Array | None:
-    expected = alignment.pair.expected[other]
+def _expected_output(pair: Pair, other: str, current: Array | None) -> Array:
+    expected = pair.expected[other]
     if current is None or current.shape == expected.shape:
         return expected
     for layout in layouts(expected.shape, current.shape):
@@ -250,10 +365,11 @@ def counterparts(
         yield pair.named[name], pair.expected[pair.named[name]]
         return
     near = _neighbours(pair, alignment, op)
-    same_size = [] if current is None else pair.expected.of_size(current.size)
+    earlier = set() if op.type in _MOVES else _earlier(pair, alignment, op)
+    same_size = [] if current is None or near else pair.expected.of_size(current.size)
     ranked: list[tuple[float, str, Layout | None]] = []
     for other in dict.fromkeys([*near, *same_size]):
-        if other not in pair.expected or other not in pair.reference_producers:
+        if other not in pair.expected or other not in pair.reference_producers or other in earlier:
             continue
         stored = pair.expected[other]
         depth = near.get(other, NEIGHBOURHOOD + 1)
@@ -280,9 +396,17 @@ def _neighbours(pair: Pair, alignment: Alignment, op: Operator) -> dict[str, int
     """The reference's tensors computed from the counterparts of the operator's inputs, with the
     number of operators in between."""
     front: set[str] = set()
-    for name in op.fed:
+    waiting, seen = list(op.fed), set(op.fed)
+    while waiting:
+        name = waiting.pop()
         state = alignment.state(name)
-        front |= {match.name for match in state.matches} if state else set()
+        if state is not None and state.matches:
+            front |= {match.name for match in state.matches}
+        elif name in pair.producers:
+            # What is pending came from something that is not.
+            new = [fed for fed in pair.producers[name].fed if fed not in seen]
+            waiting += new
+            seen.update(new)
     found: dict[str, int] = {}
     for depth in range(1, NEIGHBOURHOOD + 1):
         following: set[str] = set()
@@ -294,51 +418,24 @@ def _neighbours(pair: Pair, alignment: Alignment, op: Operator) -> dict[str, int
     return found
 
 
-def _put_right(
-    pair: Pair,
-    alignment: Alignment,
-    name: str,
-    other: str,
-    value: Array,
-    through: Operator | None,
-) -> float:
-    """The share of the consumers of the tensor that are right once it holds `value`."""
-    trial = Alignment(pair, alignment.tolerance, base=alignment)
-    trial.give(name, pair.candidate.represent(name, value))
-    known = {match.name for match in pair.expected.matches(value, alignment.bound)} | {other}
-    outputs = {mine: theirs for theirs, mine in pair.outputs}
-    affected, verdict = {name}, {}
-    visited: list[Operator] = []
-    for op in pair.candidate.operators:
-        if not affected.intersection(op.fed):
-            continue
-        trial.visit_fresh(op)
-        visited.append(op)
-        for out in op.outputs:
-            state = trial.state(out)
-            right = state is not None and any(match.name not in known for match in state.matches)
-            if out in outputs:
-                right = _agrees(trial, out, outputs[out])
-            verdict[out] = right
-            before = alignment.state(out)
-            if not right or before is None or not before.matches:
-                affected.add(out)
-        if len(visited) >= MAX_FOLLOWED:
-            break
-    if through is not None and not any(verdict.get(out, False) for out in through.outputs):
-        return 0.0
-    for op in reversed(visited):
-        for out in op.outputs:
-            if not verdict[out] and out not in outputs:
-                users = [user for user in pair.consumers.get(out, []) if user in visited]
-                every = pair.consumers.get(out, [])
-                verdict[out] = (
-                    bool(every)
-                    and len(users) == len(every)
-                    and all(any(verdict[o] for o in user.outputs) for user in users)
-                )
-    users = pair.consumers.get(name, [])
-    if not users:
-        return 0.0
-    good = sum(any(verdict.get(out, False) for out in user.outputs) for user in users)
-    return good / len(users)
+def _earlier(pair: Pair, alignment: Alignment, op: Operator) -> set[str]:
+    """The reference's tensors from which the counterparts of the operator's inputs are computed:
+    none of them can be its output."""
+    front = []
+    for name in op.fed:
+        state = alignment.state(name)
+        front += [state.matches[0].name] if state is not None and state.matches else []
+    return _ancestors(pair, front)
+
+
+def _ancestors(pair: Pair, names: Sequence[str]) -> set[str]:
+    """The reference's tensors from which these are computed."""
+    found: set[str] = set()
+    front = list(names)
+    while front:
+        maker = pair.reference_producers.get(front.pop())
+        for name in maker.fed if maker else ():
+            if name not in found:
+                found.add(name)
+                front.append(name)
+    return found
