@@ -14,7 +14,7 @@ from taxiway.errors import StepError
 from taxiway.model.model import Model
 from taxiway.parity.align import Alignment, Pair
 from taxiway.parity.feeds import SAMPLES, SEARCHED, assign, batch_of, feed
-from taxiway.parity.localize import Culprit, align, locate
+from taxiway.parity.localize import Culprit, absorbed, align, locate
 from taxiway.parity.names import output_pairs
 from taxiway.parity.relative import EPS32, extent, relative_error
 from taxiway.parity.reproducer import write_reproducer
@@ -127,9 +127,12 @@ def first_divergence(
             level = max(tolerance * share, FLOOR)
             alignment = align(pair, level)
             culprit = locate(pair, alignment)
+            differs = outputs_error(pair) > tolerance
+            if culprit is None and differs and pair.coarse:
+                culprit = absorbed(pair, alignment)
             if culprit is not None:
                 return _report(pair, alignment, culprit, folder)
-            if outputs_error(pair) <= tolerance or level == FLOOR:
+            if not differs or level == FLOOR:
                 return None
     return None
 

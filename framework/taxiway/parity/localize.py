@@ -28,6 +28,11 @@ ENOUGH = 0.5
 together with others is out of reach, or wrong for a reason of its own."""
 MAX_SUSPECTS = 40
 MAX_COUNTERPARTS = 16
+SIMILAR = 0.5
+"""Relative error up to which a result is taken for a wrong version of a tensor of the reference,
+where nothing else says so."""
+BEYOND = 2
+"""How many operators of the reference a healthy one may have left out: an activation, a bias."""
 MAX_LAYOUTS = 6
 NEIGHBOURHOOD = 8
 """Operators of the reference between the counterparts of a suspect's inputs and of its output."""
@@ -146,6 +151,34 @@ def _static(operators: Sequence[Operator]) -> set[int]:
     return found
 
 
+def absorbed(pair: Pair, alignment: Alignment) -> Culprit | None:
+    """The first operator off by more than rounding explains, where the steps of a quantized model
+    take in the difference again before it reaches an output; None where there is none.
+
+    It is fed with the reference's tensors alone, and its counterpart is the one of its name, or the
+    nearest of those that follow from its inputs.
+    """
+    static = _static(pair.candidate.operators)
+    for op in pair.candidate.operators:
+        states = [alignment.state(name) for name in op.fed]
+        if op.index in static or not all(state and state.matches for state in states):
+            continue
+        for name in op.outputs:
+            state, value = alignment.state(name), alignment.value(name)
+            if state is None or state.matches or value is None or value.dtype.kind != "f":
+                continue
+            nearest: tuple[float, Culprit] | None = None
+            for other, expected in counterparts(pair, alignment, op, name, healthy=False):
+                error = deviation(value, expected).whole
+                if (error <= SIMILAR or name in pair.named) and (
+                    nearest is None or error < nearest[0]
+                ):
+                    nearest = error, Culprit(op, name, other, expected)
+            if nearest is not None:
+                return nearest[1]
+    return None
+
+
 def _upstream(pair: Pair, alignment: Alignment, op: Operator) -> Iterator[Operator]:
     """Those that gave the operator its inputs, the nearest first; through those that only move
     elements. An input found by its name is what it is called."""
@@ -215,6 +248,13 @@ def _possible(alignment: Alignment, op: Operator, value: Array) -> bool:
     return False
 
 
+def _moved(op: Operator, current: Array | None, value: Array) -> bool:
+    """Whether `value` is what an operator gave, in another order, and it is none that moves."""
+    if op.type in _MOVES or current is None or current.size != value.size:
+        return False
+    return relative_error(np.sort(current, axis=None), np.sort(value, axis=None)) <= 1e-5
+
+
 class Search:
     """Tries the reference's tensors in the place of the candidate's."""
 
@@ -248,20 +288,24 @@ class Search:
         pair, alignment = self.pair, self.alignment
         for name in op.outputs:
             current = alignment.value(name)
+            state = alignment.state(name)
+            healthy = state is not None and bool(state.matches)
             if name in self._outputs and not pair.consumers.get(name):
                 other = self._outputs[name]
                 yield Culprit(op, name, other, _expected_output(pair, other, current)), 1.0
                 continue
             if not pair.consumers.get(name):
                 continue
-            for other, value in counterparts(pair, alignment, op, name, current):
+            for other, value in counterparts(pair, alignment, op, name, healthy):
                 if current is not None and value.shape == current.shape:
                     if relative_error(current, value) <= alignment.tolerance:
                         continue
                 if not _possible(alignment, op, value):
                     continue
+                if through is not None and _moved(op, current, value):
+                    continue
                 culprit = Culprit(op, name, other, value)
-                if _saturates(alignment, name, current, value):
+                if not healthy and _saturates(alignment, name, current, value):
                     yield culprit, 1.0
                     continue
                 share = self._put_right(name, other, value, through, reach)
@@ -284,8 +328,14 @@ class Search:
         visited: list[Operator] = []
         users = pair.consumers.get(name, [])
         waiting = {user.index for user in users}
+        current = alignment.value(name)
+        reshaped = current is None or current.shape != value.shape
         for op in pair.candidate.operators:
             if not affected.intersection(op.fed):
+                continue
+            if op.index in self._static and not reshaped:
+                verdict |= dict.fromkeys(op.outputs, True)
+                waiting.discard(op.index)
                 continue
             trial.visit_fresh(op)
             visited.append(op)
@@ -319,14 +369,15 @@ class Search:
 
     def _carry_back(self, visited: list[Operator], verdict: dict[str, bool]) -> None:
         """A tensor that the reference does not have is right where all that takes it is."""
-        seen = {op.index for op in visited}
+        seen = {op.index for op in visited} | self._static
         for op in reversed(visited):
             for out in op.outputs:
                 users = self.pair.consumers.get(out, [])
                 if verdict[out] or out in self._outputs or not users:
                     continue
                 verdict[out] = all(
-                    user.index in seen and any(verdict[o] for o in user.outputs) for user in users
+                    user.index in seen and any(verdict.get(o, user.index in self._static) for o in user.outputs)
+                    for user in users
                 )
 
 
@@ -356,17 +407,22 @@ def _saturates(alignment: Alignment, name: str, current: Array | None, value: Ar
 
 
 def counterparts(
-    pair: Pair, alignment: Alignment, op: Operator, name: str, current: Array | None
+    pair: Pair, alignment: Alignment, op: Operator, name: str, healthy: bool
 ) -> Iterator[tuple[str, Array]]:
-    """Tensors of the reference that may be meant by an output of the operator, the likeliest
-    first, in the layouts that fit: the one of its name, those near the counterparts of the
-    operator's inputs, those nearest in value."""
+    """Tensors of the reference that may be meant by an output of the operator, the nearest first,
+    in the layouts that fit: the one of its name, those computed from the counterparts of its
+    inputs; for a healthy one, which equals a tensor already, those computed from that one."""
     if name in pair.named:
         yield pair.named[name], pair.expected[pair.named[name]]
         return
-    near = _neighbours(pair, alignment, op)
-    earlier = set() if op.type in _MOVES else _earlier(pair, alignment, op)
+    current, moves = alignment.value(name), op.type in _MOVES
+    if healthy and not moves:
+        state = alignment.state(name)
+        near = _following(pair, {m.name for m in state.matches} if state else set(), BEYOND)
+    else:
+        near = _neighbours(pair, alignment, op)
     same_size = [] if current is None or near else pair.expected.of_size(current.size)
+    earlier = set() if moves else _earlier(pair, alignment, op)
     ranked: list[tuple[float, str, Layout | None]] = []
     for other in dict.fromkeys([*near, *same_size]):
         if other not in pair.expected or other not in pair.reference_producers or other in earlier:
@@ -378,7 +434,10 @@ def counterparts(
                 if at >= MAX_LAYOUTS:
                     break
                 ranked.append((depth + at / MAX_LAYOUTS, other, layout))
-        if current is None or (stored.shape != current.shape and stored.ndim == current.ndim):
+        other_shape = current is None or (
+            stored.shape != current.shape and stored.ndim == current.ndim
+        )
+        if other_shape and depth <= BEYOND + 1 and (moves or not healthy):
             ranked.append((depth + 1.0, other, None))
     ranked.sort(key=lambda item: item[0])
     for _, other, layout in ranked[: MAX_COUNTERPARTS * 2]:
@@ -407,8 +466,13 @@ def _neighbours(pair: Pair, alignment: Alignment, op: Operator) -> dict[str, int
             new = [fed for fed in pair.producers[name].fed if fed not in seen]
             waiting += new
             seen.update(new)
+    return _following(pair, front, NEIGHBOURHOOD)
+
+
+def _following(pair: Pair, front: set[str], depths: int) -> dict[str, int]:
+    """The reference's tensors computed from these, with the number of operators in between."""
     found: dict[str, int] = {}
-    for depth in range(1, NEIGHBOURHOOD + 1):
+    for depth in range(1, depths + 1):
         following: set[str] = set()
         for name in sorted(front):
             for user in pair.reference_consumers.get(name, []):
