@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from taxiway.parity.relative import Deviation, deviation
 from taxiway.parity.layout import Layout, layouts
+from taxiway.parity.relative import Deviation, deviation
 
 Array = np.ndarray[Any, Any]
 _SMALL = 4096

@@ -46,7 +46,9 @@ class TFLiteTrace:
         self._interpreters: OrderedDict[Any, Any] = OrderedDict()
 
     def _operator(self, at: int, op: Any) -> Operator:
-        inputs = [index for index in _indices(op.inputs) if not self._graph.tensors[index].isVariable]
+        inputs = [
+            index for index in _indices(op.inputs) if not self._graph.tensors[index].isVariable
+        ]
         outputs = [self._names[index] for index in _indices(op.outputs)]
         return Operator(
             index=at,
@@ -54,7 +56,9 @@ class TFLiteTrace:
             type=_type(self._file.operatorCodes[op.opcodeIndex]),
             inputs=tuple(dict.fromkeys(self._names[index] for index in inputs)),
             outputs=tuple(outputs),
-            constants=frozenset(self._names[index] for index in inputs if self._data(index) is not None),
+            constants=frozenset(
+                self._names[index] for index in inputs if self._data(index) is not None
+            ),
             attributes=_numbers(op.builtinOptions),
         )
 
@@ -208,7 +212,9 @@ class TFLiteTrace:
                 tensor.shapeSignature = None
             if data is not None:
                 changed = stored.get(name)
-                buffer.data = data if changed is None else np.frombuffer(changed.tobytes(), np.uint8)
+                buffer.data = (
+                    data if changed is None else np.frombuffer(changed.tobytes(), np.uint8)
+                )
             tensor.buffer = len(part.buffers) if buffer.data is not None else 0
             if buffer.data is not None:
                 part.buffers.append(buffer)
