@@ -95,6 +95,7 @@ def pickle_findings(stream: IO[bytes], *, instances: bool) -> list[str]:
                     found[f"it would import {str(argument).replace(' ', '.')!r}"] = None
             elif opcode.name not in allowed:
                 found[f"its pickle uses {opcode.name}"] = None
-    except ValueError as error:
-        return [f"it is no readable pickle: {error}"]
+    except (ValueError, MemoryError, OverflowError) as error:
+        # A length beyond the end of the file asks for the memory first.
+        return [f"it is no readable pickle: {error or 'a length that no file has'}"]
     return list(found)

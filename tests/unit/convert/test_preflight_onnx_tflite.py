@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from importlib.util import find_spec
 
 import pytest
 
 from taxiway.convert.from_onnx.converters import converted_ops
 from taxiway.convert.preflight_onnx_tflite import missing_ops
 
-pytest.importorskip("onnx2tf", reason="its folder is what the preflight lists")
+pytestmark = pytest.mark.skipif(
+    find_spec("onnx2tf") is None, reason="its folder is what the preflight lists"
+)
 
 
 @pytest.mark.parametrize(
