@@ -85,6 +85,9 @@ def convert(name: str, folder: Path) -> Converted:
     import tf2onnx
     from tf2onnx import tf_loader
 
+    from taxiway.convert.keras_export import export
+    from taxiway.model.inspect import describe
+
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(4)
     random = np.random.default_rng(0)
@@ -102,14 +105,11 @@ def convert(name: str, folder: Path) -> Converted:
     samples = {entry: random.standard_normal((SAMPLES, *shape)).astype(np.float32)}
     model.save(folder / "model.keras")
 
+    described = describe(folder / "model.keras", "keras")
+
     def serve(batch: int | None) -> Path:
         path = folder / f"saved_model_{batch}"
-        spec = tf.TensorSpec([batch, *shape], tf.float32, name=entry)
-        function = tf.function(lambda **inputs: {"y": model(inputs[entry], training=False)})
-        module = tf.Module()
-        module.model = model
-        concrete = function.get_concrete_function(**{entry: spec})
-        tf.saved_model.save(module, str(path), signatures={"serving_default": concrete})
+        export(described, path, batch=batch)
         return path
 
     free = serve(None)
@@ -235,7 +235,7 @@ ONNX_FAULTS = [
             "stale_batch_norm": (("Add", "depthwise_bn_1/batchnorm/add_1"), _edit(None, np.zeros_like)),
             "permuted_channels": (("Conv", "depthwise_1"), _edit(1, _roll(0))),
             "off_by_one_crop": (("Slice", "crop"), _shift_crop),
-            "wrong_reduction": (("GlobalAveragePool", "gap"), lambda m, n: kind(n, "GlobalMaxPool")),
+            "wrong_reduction": (("ReduceMean", "gap"), lambda m, n: kind(n, "ReduceMax")),
         },
         "encoder": {
             "wrong_epsilon": (("Add", "one_up_norm_1/add"), _edit(None, lambda e: e + 0.01)),
