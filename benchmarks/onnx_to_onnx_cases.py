@@ -28,7 +28,7 @@ from onnx import numpy_helper
 
 from taxiway.plugins import Context, registry
 
-KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator", "light")
+KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator", "real")
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Case:
 
 
 def cases(kinds: Sequence[str] = KINDS) -> Iterator[Case]:
-    """Every case of the installed onnx, models of the `light` kind with the expected outputs they have."""
+    """Every case of the installed onnx, in the order of their names."""
     from onnx.backend.test.loader import load_model_tests
 
     warnings.filterwarnings("ignore", category=RuntimeWarning)
     for kind in kinds:
-        for test in load_model_tests(kind=kind):
+        for test in sorted(load_model_tests(kind=kind), key=lambda test: test.name):
             if test.url and "/light/" in test.url:
                 yield _light(test)
             elif test.model is not None:
@@ -136,8 +136,10 @@ def same(expected: Any, found: Any, case: Case) -> bool:
 
 
 def named(case: Case, inputs: Sequence[Any]) -> dict[str, Any]:
-    """The inputs by name, initializers that the case feeds included."""
-    return {value.name: data for value, data in zip(case.model.graph.input, inputs, strict=False)}
+    """The inputs by name; old models list their initializers among them, which are not fed."""
+    constants = {tensor.name for tensor in case.model.graph.initializer}
+    names = [value.name for value in case.model.graph.input if value.name not in constants]
+    return dict(zip(names, inputs, strict=False))
 
 
 def onnxruntime_passes(case: Case) -> str | None:

@@ -10,6 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
+def printable(text: str) -> str:
+    """Text for a terminal: names out of a model file may hold control characters, which it would obey."""
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+
+
 class TaxiwayError(Exception):
     """Base of every user error: what is wrong, and what to type next (`hint`)."""
 
@@ -21,7 +26,7 @@ class TaxiwayError(Exception):
         self.hint = hint
 
     def render(self) -> str:
-        return f"error: {self.message}" + (f"\n  hint: {self.hint}" if self.hint else "")
+        return printable(f"error: {self.message}" + (f"\n  hint: {self.hint}" if self.hint else ""))
 
     def to_dict(self) -> dict[str, Any]:
         """A form that survives the pipe between worker and parent, and `--json`."""

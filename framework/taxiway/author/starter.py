@@ -54,10 +54,11 @@ class Starter:
 
     @property
     def _float(self) -> bool:
-        """Whether the model is surely not quantized; a TFLite signature tells too little."""
+        """Whether the model surely has float tensors to quantize: a TFLite signature tells too little,
+        and the trees and linear models of scikit-learn have none that ONNX Runtime quantizes."""
         if self.model.format == "onnx":
             return not _holds_quantized_ops(self.model.path)
-        return self.model.format != "tflite"
+        return self.model.format not in ("tflite", "sklearn")
 
     @property
     def _converts(self) -> bool:

@@ -11,7 +11,7 @@ from taxiway.convert.dims import Axis, resized
 from taxiway.convert.ends import EndsConfig
 from taxiway.errors import StepError
 from taxiway.model import Model, TensorSpec
-from taxiway.model.layout import shape_in
+from taxiway.model.layout import data_shape, shape_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,16 @@ def proven(source: Model, result: Model, options: EndsConfig) -> Model:
     if changes:
         prove_sizes(source, result, changes)
     return result
+
+
+def insists(changes: Mapping[Axis, int | str], error: StepError) -> StepError:
+    """The error of a runtime, which names the operator, as that of a size that cannot change."""
+    where = ", ".join(f"axis {axis} of '{name}'" for name, axis in changes)
+    said = " ".join(error.message.split())[:600]
+    return StepError(
+        f"the size of {where} cannot change, the graph insists on it: {said}",
+        "keep it, or export the model again with a dynamic axis",
+    )
 
 
 def prove_sizes(
@@ -52,12 +62,7 @@ def prove_sizes(
         halves = [runner.predict(half) for half in small]
         both = runner.predict(large)
     except StepError as error:
-        where = ", ".join(f"axis {axis} of '{name}'" for name, axis in changes)
-        said = " ".join(error.message.split())[:600]
-        raise StepError(
-            f"the size of {where} cannot change, the graph insists on it: {said}",
-            "keep it, or export the model again with a dynamic axis",
-        ) from error
+        raise insists(changes, error) from error
     batch = {(spec.name, 0) for spec in result.signature.inputs} == {*freed}
     outputs = []
     for spec in result.signature.outputs:
@@ -135,11 +140,7 @@ def _values(specs: Sequence[TensorSpec], seed: int) -> Tensors:
     rng = np.random.default_rng(seed)
     values = {}
     for spec in specs:
-        shape = [size if isinstance(size, int) else 2 for size in spec.shape]
-        if spec.layout:
-            from taxiway.model.layout import other
-
-            shape = list(shape_in(other(spec.layout), shape))
+        shape = [size if isinstance(size, int) else 2 for size in data_shape(spec)]
         if spec.dtype == "str":
             values[spec.name] = np.full(shape, "a", dtype=object)
         elif spec.dtype.startswith(("float", "bfloat")) or spec.quantized:

@@ -6,7 +6,7 @@ other names in each process.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -30,6 +30,17 @@ def rename(graph: Any, old: str, new: str) -> None:
             rename(child, old, new)
             for value in child.output:
                 value.name = new if value.name == old else value.name
+
+
+def rename_tensors(graph: Any, names: Mapping[str, str]) -> None:
+    """Replace tensor names everywhere in the graph, its subgraphs included, all at once."""
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+        for child in subgraphs(node):
+            rename_tensors(child, names)
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = names.get(value.name, value.name)
 
 
 def make_canonical(graph: Any) -> None:

@@ -20,7 +20,7 @@ def with_opset(proto: Any, opset: int) -> Any:
     Model-local functions are inlined first, for the version converter drops them. External data
     stays where it is. Raises StepError that lists the opsets that are possible.
     """
-    import onnx
+    from onnx import inliner, version_converter
 
     if opset == opset_of(proto):
         return proto
@@ -33,9 +33,9 @@ def with_opset(proto: Any, opset: int) -> Any:
     notes = {tuple(node.output): list(node.metadata_props) for node in proto.graph.node}
     graph_notes = list(proto.graph.metadata_props)
     if proto.functions:
-        proto = onnx.inliner.inline_local_functions(proto)
+        proto = inliner.inline_local_functions(proto)
     try:
-        result = onnx.version_converter.convert_version(proto, opset)
+        result = version_converter.convert_version(proto, opset)
     except Exception as error:
         possible = [v for v in range(MIN_OPSET, MAX_OPSET + 1) if _converts(proto, v)]
         raise StepError(
@@ -51,10 +51,10 @@ def with_opset(proto: Any, opset: int) -> Any:
 
 
 def _converts(proto: Any, opset: int) -> bool:
-    import onnx
+    from onnx import version_converter
 
     try:
-        onnx.version_converter.convert_version(proto, opset)
+        version_converter.convert_version(proto, opset)
     except Exception:
         return False
     return True

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from taxiway.convert.dims import resized
-from taxiway.convert.freed import prove_sizes
+from taxiway.convert.freed import insists, prove_sizes
 from taxiway.convert.onnx import DEFAULT_OPSET, OnnxConfig
 from taxiway.convert.onnx_ends import forget_output_sizes, set_output_shapes, shape_ends
 from taxiway.convert.onnx_names import make_canonical, subgraphs
@@ -84,7 +84,10 @@ def finish(proto: Any, source: Model, options: OnnxConfig, folder: Path) -> Mode
     check(path)
     if not changes:
         return converted(wanted, path, "onnx")
-    result = converted(_with_outputs(wanted, wanted, UNKNOWN_RANK), path, "onnx")
+    try:
+        result = converted(_with_outputs(wanted, wanted, UNKNOWN_RANK), path, "onnx")
+    except StepError as error:
+        raise insists(changes, error) from error
     seen = prove_sizes(source, _with_outputs(result, wanted), changes)
     set_output_shapes(proto.graph, seen)
     write_graph(proto, path)
@@ -120,7 +123,7 @@ def _name_free_axes(graph: Any) -> None:
     """Call a free first axis `batch` and any other `dim_N`, where tf2onnx counts `unk__N`."""
     for value in (*graph.input, *graph.output):
         for position, axis in enumerate(value.type.tensor_type.shape.dim):
-            if not axis.HasField("dim_value"):
+            if not axis.HasField("dim_value") and (axis.dim_param or "unk__").startswith("unk__"):
                 axis.dim_param = f"dim_{position}" if position else "batch"
 
 

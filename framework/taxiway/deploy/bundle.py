@@ -119,14 +119,15 @@ def _batch(model: Model, inputs: dict[str, Array]) -> int:
 
 
 def _write_golden(model: Model, inputs: dict[str, Array], path: Path, context: Context) -> None:
-    """Inputs and outputs of each sample, predicted one at a time as the example does."""
+    """Inputs and outputs of each sample as the file has them, one at a time as the example does."""
     import numpy as np
 
+    from taxiway.model.layout import in_file_order
     from taxiway.model.runners import open_runner
     from taxiway.model.runners.binding import bind
 
     bound = bind(model.signature, inputs)
-    runner = open_runner(model)
+    runner = open_runner(in_file_order(model))
     count = len(next(iter(bound.values())))
     outputs: dict[str, list[Array]] = {spec.name: [] for spec in model.signature.outputs}
     for row in range(count):

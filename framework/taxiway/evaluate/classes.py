@@ -14,14 +14,19 @@ if TYPE_CHECKING:
 
 
 def score_output(model: Model, wanted: str | None) -> str:
-    """The output that holds the class scores: `wanted`, or the model's first.
+    """The output that holds the class scores: `wanted`, or the model's first of real numbers.
+
+    A classifier of scikit-learn gives its label first, and the probabilities after it.
 
     Converters rename outputs, so that a model's only output is taken under any name. Raises
     StepError where the model has several and none has the name.
     """
     names = [spec.name for spec in model.signature.outputs]
-    if wanted is None or wanted in names:
-        return wanted or names[0]
+    if wanted is None:
+        real = (s.name for s in model.signature.outputs if s.quantized or "float" in s.dtype)
+        return next(real, names[0])
+    if wanted in names:
+        return wanted
     if len(names) == 1:
         return names[0]
     raise StepError(

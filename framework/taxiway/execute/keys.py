@@ -60,7 +60,7 @@ def parts_of(
         "implementation": f"{type(step).__module__}:{type(step).__qualname__}",
         "revision": step.revision,
         "options": plain,
-        "libraries": libraries(plugin, step, takes),
+        "libraries": libraries(plugin, step, takes, options),
         "inputs": dict(inputs),
     }
     files = {file.name: digest_path(file) for file in step.files(options) if file.is_file()}
@@ -73,9 +73,10 @@ def parts_of(
     return parts
 
 
-def libraries(plugin: Plugin, step: Step, takes: Format | None) -> dict[str, str]:
+def libraries(plugin: Plugin, step: Step, takes: Format | None, options: Config) -> dict[str, str]:
     """The versions of the distributions that a step's result depends on."""
     names = [*step.libraries, *(runtime_libraries(takes) if step.runs_model else ())]
+    names += step.distributions(options)
     if not plugin.builtin and plugin.entry.dist:
         names.append(plugin.entry.dist.name)
     return {name: _version(name) for name in sorted(set(names))}

@@ -9,7 +9,7 @@ from typing import Any
 from taxiway.errors import PluginError, SafetyError, StepError, TaxiwayError
 from taxiway.fetch.location import BucketFile, HubFile, S3File
 from taxiway.fetch.redact import without_secrets
-from taxiway.fetch.stream import IDLE_SECONDS, Transfer
+from taxiway.fetch.stream import IDLE_SECONDS, Transfer, make_folder
 from taxiway.plugins.registry import missing_module
 
 MAX_FILES = 10_000
@@ -88,7 +88,9 @@ def _all(
     for key, info in found.items():
         # The hub's names come back with the revision that was resolved.
         name = key.removeprefix(where).lstrip("/")
-        if info.get("type") == "file" and not _left_out(_safe(name), left_out):
+        # Consoles mark a folder with an object of its name.
+        marker = not name or name.endswith("/")
+        if info.get("type") == "file" and not marker and not _left_out(_safe(name), left_out):
             wanted[name] = (key, int(info["size"]))
     if not wanted:
         raise StepError(f"{transfer.shown} holds no file that is fetched", "name the file itself")
@@ -97,7 +99,7 @@ def _all(
     transfer.expect(sum(size for _, size in wanted.values()))
     for name, (key, size) in sorted(wanted.items()):
         target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         _save(system, key, size, target, transfer)
 
 

@@ -10,7 +10,6 @@ s3://BUCKET/KEY, gs://BUCKET/KEY         object stores; a folder where it ends i
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from dataclasses import dataclass
@@ -198,6 +197,8 @@ def _own_mirror(host: str | None) -> bool:
 
 
 def _loopback(host: str) -> bool:
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -218,6 +219,8 @@ def _url(text: str, scheme: str) -> Url:
         raise LocationError(f"no URL: {error}") from error
     if not host or not parts.path.strip("/"):
         raise LocationError(f"{scheme}:// needs a host and a file", "https://HOST/FILE")
+    if {".", ".."} & {*parts.path.split("/")}:
+        raise LocationError("the path of a URL has no '.' and no '..'")
     if scheme == "http" and not allowed_url(text):
         raise LocationError(
             "'http:' is refused: what it gives, and to whom, can be changed on the way",

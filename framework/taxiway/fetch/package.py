@@ -53,7 +53,8 @@ def nearest(path: str, files: Iterable[str]) -> str:
     """A hint: the names that come near a path that is not there."""
     names = sorted(known(files))
     same = [name for name in names if PurePosixPath(name).name == PurePosixPath(path).name]
-    near = list(dict.fromkeys([*same, *get_close_matches(path, names, n=3)]))[:3]
+    moved = get_close_matches(path, same, n=2, cutoff=0)
+    near = list(dict.fromkeys([*get_close_matches(path, names, n=1), *moved]))
     if near:
         return f"did you mean {' or '.join(repr(name) for name in near)}?"
     top = sorted({name.split("/")[0] for name in names})

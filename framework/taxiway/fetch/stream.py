@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +19,7 @@ MAX_BYTES = 20 * 2**30
 """Of one location, all its files together."""
 IDLE_SECONDS = 60.0
 """How long a server may say nothing."""
-_CHUNK = 2**20
+CHUNK = 2**20
 _BETWEEN = 0.1
 
 
@@ -26,6 +27,44 @@ class Readable(Protocol):
     """A stream of bytes; empty at its end."""
 
     def read(self, size: int, /) -> bytes: ...
+
+
+@contextmanager
+def _storing(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StepError(
+            f"{target.name[:80]} cannot be stored: {error.strerror}",
+            "free some space, or choose another: --store DIR",
+        ) from error
+
+
+def make_folder(folder: Path) -> None:
+    """With those around it. Raises StepError where the disk refuses."""
+    with _storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+class NewFile:
+    """A file that is not there yet. What the disk refuses is a StepError, apart from what a server does."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._stack = ExitStack()
+
+    def __enter__(self) -> NewFile:
+        with _storing(self._target):
+            self._file = self._stack.enter_context(self._target.open("xb"))
+        return self
+
+    def write(self, chunk: bytes) -> None:
+        with _storing(self._target):
+            self._file.write(chunk)
+
+    def __exit__(self, *_: object) -> None:
+        with _storing(self._target):
+            self._stack.close()
 
 
 @dataclass
@@ -58,8 +97,8 @@ class Transfer:
         SafetyError beyond the limit.
         """
         written = 0
-        with target.open("xb") as file:
-            while chunk := stream.read(_CHUNK):
+        with NewFile(target) as file:
+            while chunk := stream.read(CHUNK):
                 file.write(chunk)
                 written += len(chunk)
                 self.add(len(chunk))

@@ -19,11 +19,10 @@ from taxiway.errors import PluginError, SafetyError, StepError
 from taxiway.fetch.location import WheelFile
 from taxiway.fetch.package import nearest
 from taxiway.fetch.redact import without_secrets
-from taxiway.fetch.stream import Transfer
+from taxiway.fetch.stream import CHUNK, NewFile, Transfer, make_folder
 from taxiway.safety.zip_members import unsafe_members
 
 _POLL = 0.05
-_CHUNK = 2**20
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 # -P: a file pip.py in the working folder is not run.
 _PIP = (sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:")
@@ -137,7 +136,7 @@ def extract(wheel: Path, path: str, target: Path) -> Path:
     with zipfile.ZipFile(wheel) as archive:
         for name in wanted:
             to = target / PurePosixPath(name).relative_to(start)
-            to.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(to.parent)
             _write(archive, files[name], to, wheel)
     return target / PurePosixPath(path).name
 
@@ -149,15 +148,15 @@ def metadata(wheel: Path) -> str:
         return ""
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(names[0]) as stream:
-            return stream.read(_CHUNK).decode("utf-8", errors="replace")
+            return stream.read(CHUNK).decode("utf-8", errors="replace")
     except _DAMAGE as error:
         raise SafetyError(f"'{names[0]}' in {wheel.name} is damaged: {error}") from error
 
 
 def _write(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, wheel: Path) -> None:
     try:
-        with archive.open(info) as stream, target.open("xb") as file:
-            while chunk := stream.read(_CHUNK):
+        with archive.open(info) as stream, NewFile(target) as file:
+            while chunk := stream.read(CHUNK):
                 file.write(chunk)
     except _DAMAGE as error:
         raise SafetyError(f"'{info.filename}' in {wheel.name} is damaged: {error}") from error

@@ -11,6 +11,8 @@ from taxiway.model.model import FORMATS, Format
 from taxiway.model.other_files import explain, explain_archive, explain_folder
 from taxiway.safety.keras_file import HDF5_MAGIC
 from taxiway.safety.protobuf import Malformed, fields, opened
+from taxiway.safety.safetensors_file import is_safetensors
+from taxiway.safety.torch_program import root_of
 
 _MAX_FIELDS = 200_000
 """Fields on a ModelProto's top level, most of them functions."""
@@ -48,7 +50,13 @@ def _file(path: Path) -> Format:
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         raise SafetyError(
             f"{path.name} is a Python pickle, which runs code when it is loaded",
-            "export the model to ONNX, SavedModel or .keras",
+            "export the model to ONNX, SavedModel, .keras, .pt2 (torch.export) or .skops",
+        )
+    if is_safetensors(head):
+        raise StepError(
+            f"{path.name} holds weights alone (safetensors), no model",
+            "name the code that builds the model: source=torch source.factory=package.module:Class, "
+            "or the folder of a transformers model: source=huggingface",
         )
     if head.startswith(b"\x93NUMPY"):
         raise StepError(f"{path.name} is a NumPy array, no model; {_KNOWN}")
@@ -61,6 +69,11 @@ def _folder(path: Path) -> Format:
         return "saved_model"
     if known := explain_folder(path, names):
         raise known
+    if "config.json" in names:
+        raise StepError(
+            f"folder {path.name} has a config.json, as transformers writes it, and no saved_model.pb",
+            "source=huggingface",
+        )
     held = ", ".join(names[:5]) or "nothing"
     raise StepError(
         f"folder {path.name} is no SavedModel: it has no saved_model.pb (it holds {held})",
@@ -72,16 +85,32 @@ def _archive(path: Path) -> Format:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            first = min((member.header_offset for member in archive.infolist()), default=0)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error) as error:
         raise StepError(
             f"{path.name} is a damaged zip archive: {error}", "copy or download it again"
         ) from error
+    if first:
+        # The end of the file is missing, and a member that is an archive itself ends it now.
+        raise StepError(f"{path.name} is a damaged zip archive: its own directory is missing")
     if {"config.json", "metadata.json"} <= set(names):
         return "keras"
+    if root_of(names):
+        return "torch"
+    if "schema.json" in names:
+        return "sklearn"
     if any(name.endswith(".pkl") for name in names):
+        script = any(name.endswith("/constants.pkl") for name in names)
         raise SafetyError(
-            f"{path.name} is a PyTorch archive with a pickle, which runs code when it is loaded",
-            "export it to ONNX with torch.onnx.export(..., dynamo=True)",
+            f"{path.name} is a PyTorch archive with a pickle, which runs code when it is loaded"
+            + (" (TorchScript)" if script else ""),
+            "save it with torch.export.save(torch.export.export(model, inputs), 'model.pt2'); "
+            "a state dict needs source.factory, too",
+        )
+    if "serialized_exported_program.json" in names:
+        raise StepError(
+            f"{path.name} is a torch.export program of torch 2.7 or older",
+            "load it with the torch that wrote it, and export it again with torch 2.9 or newer",
         )
     if known := explain_archive(path, names):
         raise known

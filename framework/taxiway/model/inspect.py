@@ -8,7 +8,7 @@ from typing import Any
 
 from taxiway.errors import StepError
 from taxiway.model.load_keras import load_keras
-from taxiway.model.load_saved_model import choose_signature, load_saved_model, natural_key
+from taxiway.model.load_saved_model import choose_signature, natural_key, read_signature
 from taxiway.model.model import FORMATS, Format, Model, Signature, TensorSpec
 
 UNKNOWN_RANK = ("...",)
@@ -26,6 +26,8 @@ def describe(path: Path, format: Format, trust: str | None = None) -> Model:
         "tflite": _tflite,
         "saved_model": _saved_model,
         "keras": _keras,
+        "torch": _torch,
+        "sklearn": _sklearn,
     }
     if format not in readers:
         raise StepError(f"unknown model format '{format}'", f"formats: {', '.join(FORMATS)}")
@@ -148,11 +150,35 @@ def _tensorflow_spec(name: str, tensor: Any) -> TensorSpec:
 
 
 def _saved_model(path: Path) -> Signature:
-    serving = load_saved_model(path)
-    return Signature(
-        inputs=tuple(_tensorflow_spec(*item) for item in serving.inputs.items()),
-        outputs=tuple(_tensorflow_spec(*item) for item in serving.outputs.items()),
+    """From the signature as the file notes it: to load its variables takes as long as to convert."""
+    import tensorflow as tf
+
+    signature = read_signature(path)
+
+    def spec(name: str, noted: Any) -> TensorSpec:
+        unknown = noted.tensor_shape.unknown_rank
+        axes = UNKNOWN_RANK if unknown else [dim.size for dim in noted.tensor_shape.dim]
+        return TensorSpec(
+            name=name, dtype=_dtype_name(tf.dtypes.as_dtype(noted.dtype)), shape=_shape(axes)
+        )
+
+    inputs, outputs = (
+        tuple(spec(name, side[name]) for name in sorted(side, key=natural_key))
+        for side in (signature.inputs, signature.outputs)
     )
+    return Signature(inputs=inputs, outputs=outputs)
+
+
+def _torch(path: Path) -> Signature:
+    from taxiway.model.load_torch import load_torch
+
+    return load_torch(path).signature
+
+
+def _sklearn(path: Path) -> Signature:
+    from taxiway.model.load_sklearn import load_sklearn
+
+    return load_sklearn(path).signature
 
 
 def _keras(path: Path) -> Signature:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from taxiway.model.model import Layout, TensorSpec
+from msgspec.structs import replace
+
+from taxiway.model.model import Layout, Model, Signature, TensorSpec
 
 RANKS = (4, 5)
 """Ranks that are taken for images and volumes; a tensor of rank 3 is a sequence as often."""
@@ -27,6 +29,23 @@ def axes_to(layout: Layout, rank: int) -> tuple[int, ...]:
 def shape_in(layout: Layout, shape: Sequence[T]) -> tuple[T, ...]:
     """The shape of a tensor of the other layout in this one."""
     return tuple(shape[axis] for axis in axes_to(layout, len(shape)))
+
+
+def data_shape(spec: TensorSpec) -> tuple[int | str, ...]:
+    """The shape that the recipe's data has for a tensor, and that runners take and give."""
+    return shape_in(other(spec.layout), spec.shape) if spec.layout else spec.shape
+
+
+def in_file_order(model: Model) -> Model:
+    """The model for callers who have their data in the order of the file."""
+
+    def plain(specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+        return tuple(replace(spec, layout=None) for spec in specs)
+
+    signature = Signature(
+        inputs=plain(model.signature.inputs), outputs=plain(model.signature.outputs)
+    )
+    return replace(model, signature=signature)
 
 
 def axes_to_file(spec: TensorSpec) -> tuple[int, ...] | None:

@@ -84,12 +84,31 @@ def load_saved_model(path: Path, signature: str | None = None) -> ServingFunctio
 
 
 def signature_name(path: Path) -> str:
-    """The signature that is served, read from the file without loading its variables.
+    """The signature that is served, without loading anything. Raises StepError where there is none."""
+    return _noted(path)[0]
 
-    Raises StepError where there is none.
+
+def read_signature(path: Path) -> Any:
+    """The SignatureDef that is served, without loading anything.
+
+    Raises StepError where there is none, or where a tensor of it is no plain one.
     """
+    name, signature = _noted(path)
+    for tensor_name, info in (*signature.inputs.items(), *signature.outputs.items()):
+        if info.WhichOneof("encoding") not in ("name", None):
+            raise StepError(f"'{tensor_name}' of the signature '{name}' is no plain tensor")
+    return signature
+
+
+def _noted(path: Path) -> tuple[str, Any]:
+    from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-    graphs = SavedModel.FromString((path / "saved_model.pb").read_bytes()).meta_graphs
+    try:
+        graphs = SavedModel.FromString((path / "saved_model.pb").read_bytes()).meta_graphs
+    except (OSError, DecodeError) as error:
+        raise StepError(f"{path.name} is no readable SavedModel: {error}") from error
     serving = [graph for graph in graphs if "serve" in graph.meta_info_def.tags] or list(graphs)
-    return choose_signature(serving[0].signature_def if serving else ())
+    signatures = serving[0].signature_def if serving else {}
+    name = choose_signature(signatures)
+    return name, signatures[name]

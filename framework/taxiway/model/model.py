@@ -13,6 +13,8 @@ FORMATS: dict[Format, str] = {
     "saved_model": "TensorFlow SavedModel (folder)",
     "onnx": "ONNX (.onnx)",
     "tflite": "TFLite / LiteRT (.tflite)",
+    "torch": "torch.export program (.pt2)",
+    "sklearn": "scikit-learn estimator in skops format (.skops)",
 }
 
 

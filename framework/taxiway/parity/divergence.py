@@ -12,12 +12,14 @@ import numpy as np
 
 from taxiway.errors import StepError
 from taxiway.model.model import Model
-from taxiway.parity.align import Alignment, Pair
+from taxiway.parity.align import Alignment
 from taxiway.parity.feeds import SAMPLES, SEARCHED, assign, batch_of, feed
-from taxiway.parity.localize import Culprit, align, locate
+from taxiway.parity.localize import absorbed, align, locate
 from taxiway.parity.names import output_pairs
+from taxiway.parity.pair import Pair
 from taxiway.parity.relative import EPS32, extent, relative_error
 from taxiway.parity.reproducer import write_reproducer
+from taxiway.parity.search import Culprit
 from taxiway.parity.trace import Trace, open_trace
 from taxiway.parity.values import Values
 
@@ -127,9 +129,12 @@ def first_divergence(
             level = max(tolerance * share, FLOOR)
             alignment = align(pair, level)
             culprit = locate(pair, alignment)
+            differs = outputs_error(pair) > tolerance
+            if culprit is None and differs and pair.coarse:
+                culprit = absorbed(pair, alignment)
             if culprit is not None:
                 return _report(pair, alignment, culprit, folder)
-            if outputs_error(pair) <= tolerance or level == FLOOR:
+            if not differs or level == FLOOR:
                 return None
     return None
 
@@ -192,7 +197,7 @@ def compare(reference: Model, candidate: Model, inputs: Mapping[str, Array], scr
             if trace is traces[0]:
                 raise
         stores.append(values)
-    return Pair(*traces, *stores)
+    return Pair(traces[0], traces[1], stores[0], stores[1])
 
 
 def _by_tensor(trace: Trace, arrays: Mapping[str, Array]) -> dict[str, Array]:

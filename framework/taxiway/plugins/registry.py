@@ -36,6 +36,14 @@ EXTRAS = {
     "huggingface_hub": "remote",
     "s3fs": "s3",
     "gcsfs": "gcs",
+    "torch": "torch",
+    "onnxscript": "torch",
+    "safetensors": "torch",
+    "transformers": "huggingface",
+    "sklearn": "sklearn",
+    "scikit_learn": "sklearn",
+    "skl2onnx": "sklearn",
+    "skops": "sklearn",
     "hydra_plugins.hydra_joblib_launcher": "sweep",
 }
 """Module -> the extra of Taxiway that installs it."""

@@ -116,6 +116,13 @@ class Step:
         """
         return ()
 
+    def distributions(self, options: Any) -> tuple[str, ...]:
+        """Installed distributions, besides `libraries`, that these options make the step use.
+
+        Asked when a plan is made: it imports none of them.
+        """
+        return ()
+
     def check(self, options: Any) -> None:
         """Raise ValueError where options cannot work with this implementation (a plan-time error)."""
 

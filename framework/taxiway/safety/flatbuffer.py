@@ -95,7 +95,10 @@ class Table:
         start, count = self._vector(at, 1)
         if start + count >= len(self._data) or self._data[start + count]:
             raise Malformed(f"a text in a table {self.kind} has no end")
-        return bytes(self._data[start : start + count]).decode("utf-8", "replace")
+        try:
+            return bytes(self._data[start : start + count]).decode()
+        except UnicodeDecodeError as error:
+            raise Malformed(f"a text in a table {self.kind} is no UTF-8") from error
 
     def table(self, field: str) -> Table | None:
         at, kind, of = self._place(field)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from taxiway.safety import hdf5, keras_config
+from taxiway.safety.memory import HDF5_MEMORY, bounded_memory
 
 
 def findings(path: Path, trusted: bool = False) -> list[str]:
@@ -16,14 +17,18 @@ def findings(path: Path, trusted: bool = False) -> list[str]:
     import h5py
 
     try:
-        with h5py.File(path, "r") as file:
+        with bounded_memory(HDF5_MEMORY), h5py.File(path, "r") as file:
             found = hdf5.findings(file)
             config = _config(file)
     # A damaged field may raise anything: h5py builds NumPy types from it.
     except Exception as error:
         return [f"it is no readable HDF5 file: {error}"]
     if config is None:
-        return [*found, "it holds weights alone, no model_config: save the whole model"]
+        return [
+            *found,
+            "it holds weights alone, no model_config: save the whole model, "
+            "or name the code that builds it: source.factory=package.module:callable",
+        ]
     if not isinstance(config, str | bytes):
         return [*found, "its model_config is no text"]
     return found + keras_config.findings(config, trusted)

@@ -61,9 +61,10 @@ def _judge(model: Table, size: int) -> Iterator[str]:
     yield from _operators(codes)
     yield from buffer_findings(model, size)
     stored = stored_bytes(model)
+    names = [_name(code) for code in codes]
     calls: dict[int, set[int]] = {}
     for at, subgraph in enumerate(subgraphs):
-        yield from tensor_findings(subgraph, stored)
+        yield from tensor_findings(subgraph, stored, names)
         calls[at] = set()
         for operator in subgraph.tables("Operators"):
             if not operator.number("OpcodeIndex") < len(codes):
@@ -79,16 +80,25 @@ def _judge(model: Table, size: int) -> Iterator[str]:
             yield f"signature '{signature.text('SignatureKey')}' is of no subgraph in the file"
 
 
+def _number(code: Table) -> int:
+    """The larger of a code's two fields (tensorflow/lite/schema/schema_utils.cc)."""
+    return max(code.number("BuiltinCode"), code.number("DeprecatedBuiltinCode"))
+
+
+def _name(code: Table) -> str:
+    number = _number(code)
+    known: dict[str, str] = allowlist("tflite_schema")["operators"]
+    return "CUSTOM" if number == CUSTOM else known.get(str(number), "unknown")
+
+
 def _operators(codes: list[Table]) -> Iterator[str]:
-    """A code is the larger of its two fields (tensorflow/lite/schema/schema_utils.cc)."""
-    known = allowlist("tflite_schema")["operators"]
     names = set()
     for code in codes:
-        number = max(code.number("BuiltinCode"), code.number("DeprecatedBuiltinCode"))
-        if number == CUSTOM:
+        name = _name(code)
+        if name == "CUSTOM":
             names.add(code.text("CustomCode"))
-        elif str(number) not in known:
-            yield f"builtin operator {number} is none that LiteRT has"
+        elif name == "unknown":
+            yield f"builtin operator {_number(code)} is none that LiteRT has"
     for name in sorted(names - set(SAFE_CUSTOM)):
         if name.startswith("Flex"):
             yield f"op {name} needs TensorFlow (Select TF ops), which LiteRT does not have"

@@ -23,6 +23,14 @@ _BITS = {
     }.items()
     for name in names.split()
 }
+_OPTIONAL = {
+    *("FULLY_CONNECTED", "CONV_2D", "CONV_3D", "CONV_3D_TRANSPOSE", "DEPTHWISE_CONV_2D"),
+    *("TRANSPOSE_CONV", "RNN", "LSTM", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"),
+    *("UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN"),
+    *("STABLEHLO_COMPOSITE", "CUSTOM"),
+}
+"""Operators with inputs that may be left out (TFL_TensorOfOrNone in tfl_ops.td); the kernels of others
+follow the missing one."""
 _UNSIZED = ("STRING", "RESOURCE", "VARIANT")
 _FROM_END = 1
 """Offsets 0 and 1 say that a buffer's data is in the flatbuffer (schema.fbs)."""
@@ -50,8 +58,13 @@ def stored_bytes(model: Table) -> list[int]:
     ]
 
 
-def tensor_findings(subgraph: Table, stored: Sequence[int]) -> Iterator[str]:
-    """Tensors that claim more than they store, and references to tensors that are not there."""
+def tensor_findings(
+    subgraph: Table, stored: Sequence[int], operators: Sequence[str]
+) -> Iterator[str]:
+    """Tensors that claim more than they store, and references to tensors that are not there.
+
+    stored: bytes of each buffer. operators: name of each operator code.
+    """
     tensors = list(subgraph.tables("Tensors"))
     for tensor in tensors:
         yield from _tensor(tensor, stored)
@@ -60,9 +73,17 @@ def tensor_findings(subgraph: Table, stored: Sequence[int]) -> Iterator[str]:
         if not _within(subgraph.numbers(field), len(tensors), optional=False):
             yield f"the {field.lower()} of subgraph '{graph}' name a tensor that is not there"
     for at, operator in enumerate(subgraph.tables("Operators")):
+        code = operator.number("OpcodeIndex")
+        name = operators[code] if code < len(operators) else "unknown"
+        options = operator.numbers("CustomOptions") or operator.number("LargeCustomOptionsSize")
+        if name == "CUSTOM" and not options:
+            yield f"operator {at} ({name}) of subgraph '{graph}' has no options for its kernel to read"
         for field in ("Inputs", "Outputs", "Intermediates"):
-            if not _within(operator.numbers(field), len(tensors), optional=True):
-                yield f"operator {at} of subgraph '{graph}' names a tensor that is not there"
+            optional = field == "Intermediates" or (field == "Inputs" and name in _OPTIONAL)
+            if not _within(operator.numbers(field), len(tensors), optional):
+                yield (
+                    f"operator {at} ({name}) of subgraph '{graph}' names a tensor that is not there"
+                )
 
 
 def _within(indices: Sequence[int] | memoryview, count: int, optional: bool) -> bool:

@@ -12,6 +12,7 @@ from taxiway.errors import TaxiwayError
 from taxiway.execute.digest import digest_tree
 from taxiway.model import Format, Model, Signature
 from taxiway.model.inspect import describe
+from taxiway.model.layout import in_file_order
 from taxiway.plugins import Dataset, Plugin, registry
 from taxiway.testing.contract import PluginContract, context_in, digests, step_of
 from taxiway.testing.datasets import WatchedDataset
@@ -112,7 +113,7 @@ def check_result(model: Model, format: Format | None, workdir: Path) -> None:
     """A model of this format, inside the work folder, whose file says the same of its signature."""
     assert model.format == format
     assert model.path.is_relative_to(workdir), "the result lies outside the work folder"
-    assert describe(model.path, format).signature == model.signature
+    assert describe(model.path, format).signature == in_file_order(model).signature
 
 
 def _names(signature: Signature) -> tuple[list[str], list[str]]:

@@ -95,3 +95,21 @@ def test_each_event_is_a_line_without_secrets(tmp_path: Path) -> None:
     first, second = map(json.loads, lines)
     assert (first["event"], first["step"], first["waiting"]) == ("stepstarted", "source", False)
     assert (second["event"], second["message"]) == ("stepfailed", "****\nin two lines")
+
+
+def test_an_artifact_keeps_the_weights_beside_it(folder: RunFolder, tmp_path: Path) -> None:
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.eye(64, dtype="f4"), "w")
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 64]) for name in "xy"]
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    graph = helper.make_graph([node], "g", ends[:1], ends[1:], [weights])
+    model = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph), model, save_as_external_data=True, location="model.data")
+    kept = folder.keep_artifact(model, "mine", "accepted")
+    assert kept.name == "mine.onnx"
+    assert np.array_equal(
+        numpy_helper.to_array(onnx.load(kept).graph.initializer[0]), np.eye(64, dtype="f4")
+    )

@@ -88,3 +88,11 @@ def test_all_mistakes_of_a_plan_are_said_at_once(onnx_recipe: Path) -> None:
     said = " ".join(problem.message for problem in caught.value.problems)
     assert "litert_bundle" in said
     assert "split 'other'" in said
+
+
+def test_options_of_a_conversion_that_does_not_happen_are_a_mistake(onnx_recipe: Path) -> None:
+    path = onnx_recipe.with_name("blobs.onnx")
+    overrides = ["source=tflite", f"source.path={path}", "convert=tflite", "convert.batch=1"]
+    overrides += ["~optimize.quantize_static", "deploy=null", "parity=null"]
+    with pytest.raises(RecipeError, match=r"convert\.batch has no effect: the source is tflite"):
+        taxiway.load(onnx_recipe, overrides).plan()

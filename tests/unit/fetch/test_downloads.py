@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -86,11 +87,11 @@ def test_damage_is_fetched_anew(tmp_path: Path, damage: str) -> None:
 
 
 def test_two_at_once_fetch_once(tmp_path: Path) -> None:
-    calls, inside = [], threading.Event()
+    calls = []
 
     def slow(folder: Path) -> None:
         calls.append(1)
-        inside.set()
+        time.sleep(0.1)
         model(folder)
 
     def run() -> None:

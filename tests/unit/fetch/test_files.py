@@ -172,6 +172,7 @@ def test_hub_says_a_name_that_leads_outside(hub: Site, got, tmp_path: Path) -> N
 
 
 OBJECTS = {
+    "models/saved/": b"",
     "models/net.onnx": b"graph" * 1000,
     "models/saved/saved_model.pb": b"pb",
     "models/saved/variables/v.index": b"index",

@@ -73,6 +73,8 @@ REFUSED = [
     ("https://host/x#y", "no fragment"),
     ("https://host/x\\y", "without backslashes"),
     ("https://host/ä", "ASCII"),
+    ("https://host/a/..", "no '.'"),
+    ("https://host/../a", "no '.'"),
     ("https://host/a b", "blank"),
     ("https://host/a\nb", "control character"),
     ("https://user:hunter2pass@host/x", "user name or a password"),
@@ -177,6 +179,7 @@ def test_no_text_leads_outside(text: str) -> None:
     if isinstance(location, Url):
         parts = urlsplit(location.text)
         assert parts.scheme == "https" and parts.hostname and "@" not in parts.netloc
+        assert location.name not in ("", ".", "..") and "/" not in location.name
         return
     inside = location.key if isinstance(location, BucketFile) else location.path
     path = PurePosixPath(inside)

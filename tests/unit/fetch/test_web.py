@@ -166,3 +166,8 @@ def test_too_large(
         site.answers["/m"] = _endless
     with pytest.raises(SafetyError, match="at most 1000 B" if announced else "is larger than"):
         fetched(url, tmp_path, transfer)
+
+
+def test_a_name_too_long_for_the_disk(site, tmp_path: Path, transfer: Transfer) -> None:
+    with pytest.raises(StepError, match="cannot be stored: File name too long"):
+        fetched(site.give(f"/{'a' * 300}", BODY), tmp_path, transfer)

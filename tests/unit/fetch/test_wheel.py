@@ -178,3 +178,17 @@ def test_metadata(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bare.whl", "w") as archive:
         archive.writestr("a/b.dist-info/METADATA", "Name: inner")
     assert wheel.metadata(tmp_path / "bare.whl") == ""
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_wheel(tmp_path, FILES)
+    opened = Path.open
+
+    def refuse(self: Path, mode: str = "r", *args: object, **kwargs: object) -> object:
+        if mode == "xb":
+            raise OSError(28, "No space left on device")
+        return opened(self, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(StepError, match=r"other\.onnx cannot be stored: No space"):
+        wheel.extract(path, "acme_net/models/other.onnx", tmp_path)

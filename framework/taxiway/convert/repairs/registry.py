@@ -9,6 +9,7 @@ from taxiway.convert.repairs import (
     expand_function,
     float16_compute,
     float64_compute,
+    linear_ml,
     scalar_input,
 )
 from taxiway.convert.repairs.repair import Repair, Stage
@@ -16,6 +17,7 @@ from taxiway.plugins.step import Note, Noted
 
 REPAIRS: tuple[Repair, ...] = (
     erfc.REPAIR,
+    linear_ml.REPAIR,
     float16_compute.REPAIR,
     float64_compute.REPAIR,
     expand_function.REPAIR,

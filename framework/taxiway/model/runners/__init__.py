@@ -44,12 +44,26 @@ def open_runner(model: Model, threads: int = 1) -> Runner:
         from taxiway.model.runners.tensorflow_runner import TensorFlowRunner
 
         return TensorFlowRunner(model, threads)
+    if model.format == "torch":
+        from taxiway.model.runners.torch_runner import TorchRunner
+
+        return TorchRunner(model, threads)
+    if model.format == "sklearn":
+        from taxiway.model.runners.sklearn_runner import SklearnRunner
+
+        return SklearnRunner(model, threads)
     raise StepError(f"no runner for format '{model.format}'")
 
 
 def runtime_of(format: Format) -> str:
     """The name of the runtime that executes a format, as reports show it."""
-    return {"onnx": "ONNX Runtime", "tflite": "LiteRT"}.get(format, "TensorFlow")
+    others = {
+        "onnx": "ONNX Runtime",
+        "tflite": "LiteRT",
+        "torch": "PyTorch",
+        "sklearn": "scikit-learn",
+    }
+    return others.get(format, "TensorFlow")
 
 
 def runtime_libraries(format: Format | None) -> tuple[str, ...]:
@@ -59,5 +73,7 @@ def runtime_libraries(format: Format | None) -> tuple[str, ...]:
         "tflite": ("ai-edge-litert",),
         "keras": ("tensorflow", "keras", "tf-keras"),
         "saved_model": ("tensorflow",),
+        "torch": ("torch",),
+        "sklearn": ("scikit-learn",),
     }
     return libraries.get(format or "", ())

@@ -11,6 +11,7 @@ from taxiway.errors import StepError, TaxiwayError
 from taxiway.model.inspect import UNKNOWN_RANK
 from taxiway.model.model import Signature
 from taxiway.model.runners.binding import bind, check_shape, restore, store
+from taxiway.model.runners.failures import failure
 
 Array = np.ndarray[Any, Any]
 Invoke = Callable[[dict[str, Array]], Sequence[Array]]
@@ -102,4 +103,4 @@ def _call(invoke: Invoke, stored: dict[str, Array]) -> list[Array]:
         raise
     except Exception as error:
         shapes = ", ".join(f"{name}{list(np.shape(array))}" for name, array in stored.items())
-        raise StepError(f"the model failed on {shapes}: {error}") from error
+        raise failure(f"the model failed on {shapes}", error) from error

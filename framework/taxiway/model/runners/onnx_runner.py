@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from taxiway.errors import StepError
 from taxiway.model.model import Model
 from taxiway.model.onnx_file import LARGE
 from taxiway.model.runners import onnx_values
 from taxiway.model.runners.batching import fixed_batch, predict
+from taxiway.model.runners.failures import failure
 from taxiway.model.runners.kernels import Kernels
 
 
@@ -47,7 +47,7 @@ class OnnxRunner:
                 disabled_optimizers=disabled,
             )
         except Exception as error:
-            raise StepError(f"ONNX Runtime cannot load {model.path.name}: {error}") from error
+            raise failure(f"ONNX Runtime cannot load {model.path.name}", error) from error
         self.signature = model.signature
         self._outputs = [spec.name for spec in model.signature.outputs]
         specs = (*model.signature.inputs, *model.signature.outputs)

@@ -76,3 +76,26 @@ def test_bind_by_name_or_position() -> None:
     assert list(bind(two, {"y": np.zeros(1), "x": np.zeros(1)})) == ["x", "y"]
     with pytest.raises(StepError, match="the model takes inputs x, y; found x, z"):
         bind(two, {"x": np.zeros(1), "z": np.zeros(1)})
+
+
+@pytest.mark.parametrize("samples", [True, False], ids=["a batch", "samples of a model without"])
+def test_a_moved_tensor_takes_and_gives_the_order_of_the_data(samples: bool) -> None:
+    lead: tuple[int | str, ...] = ("batch",)
+    spec = TensorSpec(name="x", dtype="float32", shape=(*lead, 3, 4, 5), layout="nchw")
+    data = np.arange(2 * 4 * 5 * 3, dtype="f4").reshape(2, 4, 5, 3)
+    given = data if samples else data[None]
+    bound = bind(Signature(inputs=(spec,), outputs=()), {"x": given})["x"]
+    assert bound.shape == ((2, 3, 4, 5) if samples else (1, 2, 3, 4, 5))
+    assert np.array_equal(restore(spec, bound), given)
+
+
+def test_a_value_that_is_no_tensor_passes_as_it_is() -> None:
+    spec = TensorSpec(name="x", dtype="sequence(float32)", shape=("...",))
+    values = [np.zeros(2), np.zeros(3)]
+    bound = bind(Signature(inputs=(spec,), outputs=()), {"x": values})["x"]
+    assert store(spec, bound) is values and restore(spec, values) is values
+
+
+def test_a_scalar_stays_one() -> None:
+    spec = TensorSpec(name="x", dtype="float32", shape=())
+    assert store(spec, np.array(2.0)).shape == ()

@@ -173,6 +173,18 @@ def _gelu(operation: Operation) -> list[Any]:
     return [tf.nn.gelu(operation.inputs[0], approximate=approximate)]
 
 
+def _erf(operation: Operation) -> list[Any]:
+    """From gelu(x) = x / 2 * (1 + erf(x / sqrt(2))): TFLite has GELU, and no Erf."""
+    import tensorflow as tf
+
+    x = tf.convert_to_tensor(operation.inputs[0]) * 2**0.5
+    safe = tf.where(tf.equal(x, 0), tf.ones_like(x), x)
+    # Beyond, the error function is 1 in float32.
+    safe = tf.clip_by_value(safe, -8.0, 8.0)
+    found = 2 * tf.nn.gelu(safe, approximate=False) / safe - 1
+    return [tf.where(tf.equal(x, 0), tf.zeros_like(x), found)]
+
+
 def _mish(operation: Operation) -> list[Any]:
     import tensorflow as tf
 
@@ -217,12 +229,21 @@ def _is_inf(operation: Operation) -> list[Any]:
 
 
 def _shift(operation: Operation) -> list[Any]:
+    """Counts outside of the type's bits leave only copies of the sign, which TensorFlow leaves open."""
+    import numpy as np
     import tensorflow as tf
 
-    shift = tf.bitwise.left_shift
-    if operation.attribute("direction", b"LEFT") == b"RIGHT":
-        shift = tf.bitwise.right_shift
-    return [shift(*map(tf.convert_to_tensor, operation.inputs))]
+    right = operation.attribute("direction", b"LEFT") == b"RIGHT"
+    shift = tf.bitwise.right_shift if right else tf.bitwise.left_shift
+    x, count = map(tf.convert_to_tensor, operation.inputs)
+    bits, given = x.dtype.size * 8, operation.inputs[1]
+    known = isinstance(given, np.ndarray) and bool(((given >= 0) & (given < bits)).all())
+    if known or x.dtype.is_unsigned:
+        return [shift(x, count)]
+    inside = (count >= 0) & (count < bits)
+    zeros = tf.zeros_like(x + count)
+    signs = tf.where(x < 0, zeros - 1, zeros) if right else zeros
+    return [tf.where(inside, shift(x, tf.where(inside, count, tf.zeros_like(count))), signs)]
 
 
 def _batch_normalization(operation: Operation) -> list[Any]:
@@ -254,7 +275,6 @@ _UNARY = {
     "Ceil": "math.ceil",
     "Cos": "cos",
     "Cosh": "cosh",
-    "Erf": "math.erf",
     "Exp": "exp",
     "Floor": "floor",
     "Identity": "identity",
@@ -305,6 +325,7 @@ LOWERINGS: dict[str, Lowering] = {
     "Clip": _clip,
     "Div": _div,
     "Elu": _elu,
+    "Erf": _erf,
     "Gelu": _gelu,
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _hard_swish,
