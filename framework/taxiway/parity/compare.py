@@ -45,7 +45,7 @@ class Judgement:
     reference_name: str
     error: Deviation = NONE
     limit: Deviation = NONE
-    noise: Deviation = NONE
+    noise: Noise = field(default_factory=Noise)
     scale: float = 1.0
     agreement: float | None = None
     fault: str | None = None
@@ -72,7 +72,7 @@ class Judgement:
             "reference_name": self.reference_name,
             "error": _finite(self.error.total),
             "tolerance": _finite(self.limit.total),
-            "noise": _finite(self.noise.total),
+            "noise": _finite(self.noise.measured.total),
             "worst_sample": _finite(self.error.sample),
             "worst_sample_tolerance": _finite(self.limit.sample),
             "worst_element": _finite(self.error.element),
@@ -150,7 +150,7 @@ def _exact(output: Judgement, a: Array, b: Array, flips: float, precision: Preci
         output,
         error=Deviation(share, share, largest),
         limit=Deviation(allowed, 1.0, float("inf")),
-        noise=Deviation(flips, flips, 0.0),
+        noise=Noise(perturbed=Deviation(flips, flips, 0.0)),
         fault=fault,
     )
 
@@ -174,7 +174,7 @@ def _measured(
         output,
         error=error,
         limit=limit,
-        noise=both.measured,
+        noise=both,
         scale=scale,
         agreement=None if agreement is None else agreement[0],
         worst_sample=_worst(a, b),
