@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from taxiway.errors import StepError
+from taxiway.errors import StepError, TaxiwayError
 from taxiway.model.model import Model
 from taxiway.parity.align import Alignment
 from taxiway.parity.feeds import SAMPLES, SEARCHED, assign, batch_of, feed
@@ -123,6 +123,25 @@ def first_divergence(
     where no operator can be blamed. Raises StepError where a model cannot be opened or run on these
     inputs at all.
     """
+    try:
+        return _search(reference, candidate, inputs, tolerance, folder)
+    except TaxiwayError:
+        raise
+    except Exception as error:
+        # A model may hold what no adapter foresees; the comparison that failed is still to be told.
+        raise StepError(
+            f"the operators of {candidate.path.name} cannot be followed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _search(
+    reference: Model,
+    candidate: Model,
+    inputs: Mapping[str, Array],
+    tolerance: float,
+    folder: Path,
+) -> Divergence | None:
     with tempfile.TemporaryDirectory(prefix="taxiway-trace-") as scratch:
         pair = compare(reference, candidate, inputs, Path(scratch))
         for share in SHARPER:
