@@ -50,8 +50,8 @@ def prepare(model: Model, batch: int | None, note: Noted) -> Prepared:
         _fix_batch(proto.graph, batch)
     before = {node.op_type for node in proto.graph.node}
     apply_repairs(proto, "before onnx2tf", note)
-    expanded = tuple(sorted((before & EXPANDED) - {node.op_type for node in proto.graph.node}))
     proto = _folded(proto, name)
+    expanded = tuple(sorted((before & EXPANDED) - {node.op_type for node in proto.graph.node}))
     apply_repairs(proto, "before onnx2tf", note)
     refuse_operators(proto, name, expanded)
     renamed = rename(proto.graph, expanded)
