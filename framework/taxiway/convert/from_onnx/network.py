@@ -75,7 +75,7 @@ def _samples(proto: Any, name: str) -> Sequence[Trace]:
     try:
         return traces(proto)
     except Exception as error:
-        said = " ".join(str(error).split())[-300:]
+        said = " ".join(str(error).split())[:300]
         raise StepError(
             f"{name} runs on none of the made-up samples with which its conversion is checked "
             f"({', '.join(map(_shown, proto.graph.input))}); ONNX Runtime: {said}",

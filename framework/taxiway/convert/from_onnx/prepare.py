@@ -47,8 +47,8 @@ def prepare(model: Model, note: Noted) -> Prepared:
     _drop_constants_from_inputs(proto.graph)
     before = {node.op_type for node in proto.graph.node}
     apply_repairs(proto, "before onnx2tf", note)
-    expanded = tuple(sorted((before & EXPANDED) - {node.op_type for node in proto.graph.node}))
     proto = _folded(proto, name)
+    expanded = tuple(sorted((before & EXPANDED) - {node.op_type for node in proto.graph.node}))
     apply_repairs(proto, "before onnx2tf", note)
     refuse_operators(proto, name, expanded)
     renamed = rename(proto.graph, expanded)
