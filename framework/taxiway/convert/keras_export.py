@@ -6,7 +6,7 @@ renames the outputs; here one function over the model's variables is saved, unde
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,16 @@ from taxiway.model import Model
 SIGNATURE = "serving_default"
 
 
-def export(model: Model, path: Path, wanted: Model | None = None) -> None:
+def export(
+    model: Model,
+    path: Path,
+    wanted: Model | None = None,
+    rewrite: Callable[[Any], object] | None = None,
+) -> None:
     """Write `model` (format keras) as a SavedModel folder at `path`.
 
-    wanted: what it must take and give; None keeps inputs and outputs as they are.
+    wanted: what it must take and give; None keeps inputs and outputs as they are. rewrite: gets the
+    loaded network before it is traced.
     Equal models give equal files, in any process of one TensorFlow version.
     """
     import tensorflow as tf
@@ -29,6 +35,8 @@ def export(model: Model, path: Path, wanted: Model | None = None) -> None:
     from taxiway.model.load_keras import load_keras
 
     network = load_keras(model.path, model.trusted)
+    if rewrite:
+        rewrite(network)
     names = [spec.name for spec in model.signature.outputs]
     # A Functional model insists on the structure it was built with; a Sequential has none.
     structure = getattr(network, "_inputs_struct", network.inputs)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from taxiway.convert.repairs import (
+    compose,
     erfc,
     expand_function,
     float16_compute,
     float64_compute,
     linear_ml,
     scalar_input,
+    unroll,
 )
 from taxiway.convert.repairs.repair import Repair, Stage
 from taxiway.plugins.step import Note, Noted
@@ -22,6 +24,8 @@ REPAIRS: tuple[Repair, ...] = (
     float64_compute.REPAIR,
     expand_function.REPAIR,
     scalar_input.REPAIR,
+    unroll.REPAIR,
+    compose.REPAIR,
 )
 """In the order in which they are applied."""
 
@@ -31,7 +35,7 @@ def of_stage(stage: Stage) -> tuple[Repair, ...]:
 
 
 def apply_repairs(model: Any, stage: Stage, note: Noted) -> None:
-    """Apply the repairs of one stage to an onnx.ModelProto in place; each that fires is noted."""
+    """Apply the repairs of one stage in place; each that fires is noted."""
     for repair in of_stage(stage):
         count = repair.apply(model) if repair.applies(model) else 0
         if count:

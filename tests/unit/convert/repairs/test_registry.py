@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 from onnx import TensorProto, helper
 
 from taxiway.convert.repairs import REPAIRS, apply_repairs, of_stage
+from taxiway.convert.repairs.repair import Stage
 from taxiway.plugins import Note
 
 ROOT = Path(__file__).parents[4]
@@ -46,5 +48,6 @@ def test_only_what_fires_is_noted() -> None:
 
 
 def test_every_stage_has_repairs() -> None:
-    assert of_stage("after tf2onnx") and of_stage("before onnx2tf")
-    assert {*of_stage("after tf2onnx"), *of_stage("before onnx2tf")} == {*REPAIRS}
+    stages = [of_stage(stage) for stage in get_args(Stage)]
+    assert all(stages)
+    assert {repair for stage in stages for repair in stage} == {*REPAIRS}

@@ -71,6 +71,7 @@ def _table() -> dict[str, Lowering]:
         elementwise,
         index,
         quantize,
+        recurrent,
         reduce,
         reshape,
     )
@@ -81,6 +82,7 @@ def _table() -> dict[str, Lowering]:
         **index.LOWERINGS,
         **convolution.LOWERINGS,
         **quantize.LOWERINGS,
+        **recurrent.LOWERINGS,
         **reduce.LOWERINGS,
     }
 
