@@ -149,7 +149,8 @@ class _Run:
         judged = step.uses["model"]
         kept = self.folder.keep_evidence(entry, judged)
         message = f"{judged} did not give the same model: {figures['reason']}"
-        hint = f"cd {kept} && python reproduce.py" if kept else "parity.tolerances sets the limits"
+        script = next(kept.rglob("reproduce.py"), None) if kept else None
+        hint = f"reproduce it: python {script}" if script else "parity.tolerances sets the limits"
         self._tell(events.StepFailed(step=step.name, message=message, hint=hint))
         raise ParityError(message, hint)
 
