@@ -233,6 +233,23 @@ class Alignment:
                 return
             members |= {member.index: member for member in added}
 
+    def undecided(self, op: Operator) -> list[Operator]:
+        """The operator and those before it whose results the reference does not have, in their
+        order: seen from outside, any of them may be the one."""
+        members = {op.index: op}
+        waiting = list(op.fed)
+        while waiting and len(members) < MAX_REGION:
+            name = waiting.pop()
+            state, maker = self.state(name), self.pair.producers.get(name)
+            known = name in self.pair.candidate.inputs or (state is not None and state.matches)
+            if maker is None or known or maker.index in members:
+                continue
+            value = self.value(name)
+            if maker.fed and (value is None or value.dtype.kind == "f"):
+                members[maker.index] = maker
+                waiting += maker.fed
+        return [members[index] for index in sorted(members)]
+
     def find(self, name: str, value: Array, bound: Deviation) -> tuple[Match, ...]:
         """The reference's tensors that hold `value`, the best first."""
         expected = self.pair.expected

@@ -95,8 +95,9 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
         what += f"; inputs {', '.join(ranges)}" if ranges else ""
         if self.expected is not None and self.actual is not None:
             what += f"; expected {_span(self.expected)}, found {_span(self.actual)}"
-        if len(self.region) > 1:
-            what += f"; it was judged together with {', '.join(self.region)}"
+        others = ", ".join(f"'{name}'" for name in self.region if name != self.operator)
+        if others:
+            what += f"; it could be told only together with {others}"
         return what + "."
 
 
@@ -271,7 +272,8 @@ def outputs_error(pair: Pair) -> float:
 
 def _report(pair: Pair, alignment: Alignment, culprit: Culprit, folder: Path) -> Divergence:
     op, tensor = culprit.operator, culprit.tensor
-    region = next((r for r in alignment.regions(op) if alignment.runs(r, op)), [op])
+    ways = [alignment.undecided(op), *alignment.regions(op)]
+    region = next((way for way in ways if alignment.runs(way, op)), [op])
     feeds = {
         name: value
         for member in region
