@@ -7,6 +7,7 @@ from typing import Any
 from taxiway.convert.repairs import (
     compose,
     erfc,
+    exact_gelu,
     expand_function,
     float16_compute,
     float64_compute,
@@ -23,6 +24,7 @@ REPAIRS: tuple[Repair, ...] = (
     float16_compute.REPAIR,
     float64_compute.REPAIR,
     expand_function.REPAIR,
+    exact_gelu.REPAIR,
     scalar_input.REPAIR,
     unroll.REPAIR,
     compose.REPAIR,

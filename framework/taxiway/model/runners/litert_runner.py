@@ -54,12 +54,11 @@ class LiteRTRunner:
         if any(array.ndim == 0 or len(array) != 1 for array in probe.values()):
             return True
         try:
-            outputs = self._invoke(
-                {name: np.repeat(array, 2, axis=0) for name, array in probe.items()}
-            )
+            one = self._invoke(probe)
+            two = self._invoke({name: np.repeat(array, 2, axis=0) for name, array in probe.items()})
         except (RuntimeError, ValueError):
             return False
-        return all(np.ndim(output) > 0 and len(output) == 2 for output in outputs)
+        return all(map(_doubled, one, two))
 
     def _invoke(self, stored: dict[str, np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
         if self._key:
@@ -81,3 +80,11 @@ class LiteRTRunner:
         self, inputs: Mapping[str, np.ndarray[Any, Any]]
     ) -> dict[str, np.ndarray[Any, Any]]:
         return predict(self.signature, self._invoke, inputs, self._batch)
+
+
+def _doubled(one: np.ndarray[Any, Any], two: np.ndarray[Any, Any]) -> bool:
+    """Whether an output of one sample became one of two: along its first axis, or, as the states of a
+    recurrent layer do, along another."""
+    if np.ndim(two) > 0 and len(two) == 2:
+        return True
+    return np.ndim(one) == np.ndim(two) and (1, 2) in zip(np.shape(one), np.shape(two), strict=True)

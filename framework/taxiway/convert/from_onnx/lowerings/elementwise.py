@@ -92,6 +92,9 @@ def _cast(operation: Operation) -> list[Any]:
     x = tf.convert_to_tensor(operation.inputs[0])
     if dtype == tf.string or x.dtype == tf.string:
         raise NotKnown("a cast from or to strings")
+    if x.dtype == tf.bool and dtype.is_integer:
+        # The TFLite converter takes a comparison of a cast boolean with 0 for one of the boolean itself.
+        return [tf.where(x, tf.ones([], dtype), tf.zeros([], dtype))]
     return [tf.cast(x, dtype)]
 
 
