@@ -300,7 +300,7 @@ def test_a_branch_of_a_constant_condition_is_taken(tmp_path: Path) -> None:
     yes = numpy_helper.from_array(np.array(True), "c")
     node = helper.make_node("If", ["c"], ["y"], then_branch=BRANCH, else_branch=OTHER)
     model = saved(tmp_path, [node], [value("x", [2])], [value("y", [2])], yes)
-    prepared = prepare(model, None, lambda note: None)
+    prepared = prepare(model, lambda note: None)
     assert [n.op_type for n in prepared.proto.graph.node] == ["Neg"]
 
 
