@@ -65,7 +65,9 @@ def _found(graph: Any) -> Iterator[tuple[str, str, Any, list[Any]]]:
         if x is None or add is None or 1.0 not in map(constants.get, add.input):
             continue
         # The product that follows, as long as each of its parts goes nowhere else.
-        factors, tail, end = [], [], add
+        factors: list[str] = []
+        tail: list[Any] = []
+        end = add
         while len(factors) < 2 and (mul := only_user(end, "Mul")):
             factors += [name for name in mul.input if name != end.output[0]]
             tail.append(mul)
