@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # Not in the lock file: its builds, and their hashes, differ by machine.
 TORCH := torch==2.13.0
 
-.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-big faults attacks package lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,18 @@ bench-parity: $(READY) ## proofs of real models (BASIC_PITCH=wheel, TAXIWAY_MLPE
 
 bench: $(READY) ## figures against their bars, as medians of interleaved runs
 	$(BIN)/python benchmarks/bench.py
+
+bench-onnx-cases: $(READY) ## the onnx wheel's own cases -> TFLite: how many convert and prove equal
+	$(BIN)/python benchmarks/onnx_cases.py --target tflite
+
+bench-onnx-to-onnx: $(READY) ## every case of the onnx wheel that ONNX Runtime passes, through ONNX -> ONNX
+	$(BIN)/python benchmarks/onnx_to_onnx_cases.py
+
+bench-convert: $(READY) ## CPU and memory of conversions against the same converters by hand
+	$(BIN)/python benchmarks/convert.py
+
+bench-big: $(READY) ## memory of a run with a model of 2.5 GB (needs 10 GB of disk)
+	$(BIN)/python benchmarks/big_model.py
 
 faults: $(READY) ## kills, damaged caches, full disks: the full matrix
 	TAXIWAY_FAULTS=full $(BIN)/python -m pytest tests/faults

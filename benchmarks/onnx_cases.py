@@ -70,7 +70,8 @@ def load(case: Any) -> tuple[Any, list[tuple[list[Any], list[Any]]]]:
     from onnx import numpy_helper
 
     if case.model is not None:
-        return case.model, [(list(i), list(o)) for i, o in case.data_sets]
+        sets = [tuple(list(map(_plain, side)) for side in pair) for pair in case.data_sets]
+        return case.model, sets
     folder = Path(case.model_dir)
     model = onnx.load(str(folder / "model.onnx"))
     sets = []
@@ -82,6 +83,13 @@ def load(case: Any) -> tuple[Any, list[tuple[list[Any], list[Any]]]]:
             sides.append([numpy_helper.to_array(tensor) for tensor in tensors])
         sets.append((sides[0], sides[1]))
     return model, sets
+
+
+def _plain(tensor: Any) -> Any:
+    """Cases give arrays, and tensors of ONNX for types that NumPy does not have."""
+    from onnx import TensorProto, numpy_helper
+
+    return numpy_helper.to_array(tensor) if isinstance(tensor, TensorProto) else tensor
 
 
 def same(expected: Any, found: Any) -> bool:

@@ -53,12 +53,12 @@ EXAMPLES = {
     "optimize.quantize_dynamic": "digits_onnx_int8 'optimize=[quantize_dynamic]'",
     "optimize.quantize_static": "digits_onnx_int8 optimize.quantize_static.calibration.method=entropy",
     "parity.outputs": "digits_int8 parity.samples=64",
+    "source.huggingface": "mine.yaml source=huggingface source.path=all-MiniLM-L6-v2/ source.pooling=mean",
     "source.keras": "digits_int8 source.path=model.keras",
     "source.onnx": "mine.yaml source=onnx source.path=model.onnx",
     "source.saved_model": "mine.yaml source=saved_model source.path=exported/ source.signature=score",
+    "source.sklearn": "mine.yaml source=sklearn source.path=pipeline.skops",
     "source.torch": "mine.yaml source=torch source.path=model.pt2",
-    "source.sklearn": "mine.yaml source=sklearn source.path=model.skops",
-    "source.huggingface": "mine.yaml source=huggingface source.path=minilm/",
     "source.tflite": "mine.yaml source=tflite source.path=model.tflite",
 }
 """Plugin -> arguments of `taxiway validate`; those of a source name files that only a user has."""
@@ -174,7 +174,7 @@ def _rows(
             continue
         below, options = inner
         about = option.get("description") or options.get("description", "")
-        yield f"`{prefix}{name}`", "mapping", default, about
+        yield f"`{prefix}{name}`", "list" if below == "[]" else "mapping", default, about
         if below:
             yield f"`{prefix}{name}{below}`", "mapping", "", options.get("description", "")
         yield from _rows(options, root, f"{prefix}{name}{below}.")
@@ -185,9 +185,10 @@ def _inner(option: Mapping[str, Any], root: Mapping[str, Any]) -> tuple[str, Any
     for candidate in (option, *option.get("anyOf", ())):
         if "$ref" in candidate:
             return "", root["$defs"][candidate["$ref"].rsplit("/", 1)[-1]]
-    values = option.get("additionalProperties")
-    if isinstance(values, Mapping) and "$ref" in values:
-        return ".NAME", root["$defs"][values["$ref"].rsplit("/", 1)[-1]]
+    for key, place in (("additionalProperties", ".NAME"), ("items", "[]")):
+        values = option.get(key)
+        if isinstance(values, Mapping) and "$ref" in values:
+            return place, root["$defs"][values["$ref"].rsplit("/", 1)[-1]]
     return None
 
 
@@ -207,13 +208,15 @@ def _kind(option: Mapping[str, Any]) -> str:
         return "path or [location](../locations.md)"
     if "$ref" in option:
         return "mapping"
+    if "type" not in option:
+        return "anything"
     kind = str(option["type"])
     if kind == "array":
         return f"list of {_kind(option['items'])}"
     if kind == "object" and not isinstance(option.get("additionalProperties"), dict):
         return "mapping"
     if kind == "object":
-        return f"mapping of names to {_kind(option['additionalProperties'])}"
+        return f"mapping of names to {_kind(option.get('additionalProperties', {}))}"
     bounds = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to"}
     limits = [f"{word} {option[key]}" for key, word in bounds.items() if key in option]
     return " ".join([{"string": "text"}.get(kind, kind), *limits])

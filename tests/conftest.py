@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,14 @@ evaluate:
   gates:
     accuracy: {max_drop: 20 pt}
 """
+
+
+_RECURSION = sys.getrecursionlimit()
+
+
+def pytest_runtest_setup() -> None:
+    """onnx2tf takes the limit away when it is imported; tests of nested files need it."""
+    sys.setrecursionlimit(_RECURSION)
 
 
 @pytest.fixture(scope="session")

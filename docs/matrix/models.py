@@ -33,7 +33,8 @@ def normal(*shape: int, name: str = "x") -> Callable[[], Samples]:
 
 def tokens(*names: str, length: int = 12, dtype: Any = np.int64) -> Callable[[], Samples]:
     ids = np.random.default_rng(0).integers(1, 50, (ROWS, length)).astype(dtype)
-    return lambda: {name: np.ones_like(ids) if "mask" in name else ids for name in names}
+    constant = {"attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    return lambda: {name: constant.get(name, ids) for name in names}
 
 
 def texts() -> Samples:

@@ -342,7 +342,7 @@ def test_a_pickle_may_not_set_attributes_in_sample_inputs(tmp_path: Path) -> Non
 def test_torchscript_and_strange_members(tmp_path: Path, member: str) -> None:
     path = tmp_path / "w.pt"
     path.write_bytes(saved(pickle.dumps({}, protocol=2), **{member: b"x"}))
-    with pytest.raises(SafetyError, match="TorchScript|no part of a state dict"):
+    with pytest.raises(SafetyError, match=r"TorchScript|no part of a state dict"):
         safety.check(path, "torch_weights")
     with pytest.raises(SafetyError, match="PyTorch archive with a pickle"):
         detect(path)

@@ -215,7 +215,7 @@ def test_a_recipe_that_exists_is_kept_unless_forced(folder: Path, capsys) -> Non
         (["absent.onnx"], 1, "no model at absent.onnx"),
         (["s.npz"], 1, "an archive of NumPy arrays"),
         (["pickle.onnx"], 5, "Python pickle"),
-        (["m.onnx", "--to", "tflite"], 2, "no converter leads from onnx to tflite"),
+        (["m.onnx", "--to", "keras"], 2, "keras"),
         (["m.onnx", "--data", "absent.npz"], 2, "no file absent.npz"),
         (["m.onnx", "--data", "m.onnx"], 1, "not a .npz archive"),
         (["m.onnx", "--data", "wrong.npz"], 2, "found x: float32[8, 9]; expected image: float32"),

@@ -30,9 +30,18 @@ from taxiway.errors import RecipeError
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-SLOW = {"README.md", "quickstart.md", "recipes.md", "gates.md", "cache.md", "bundles.md"} | {
+SLOW = {
+    "README.md",
+    "conversions.md",
+    "quickstart.md",
+    "recipes.md",
+    "gates.md",
+    "cache.md",
+    "bundles.md",
+} | {
     "python.md",
     "plugins.md",
+    "sources.md",
 }
 """Pages whose code loads TensorFlow or makes many runs."""
 RUN = ("console", "bash", "python")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from taxiway.model import Model
@@ -29,6 +31,13 @@ from taxiway.testing import (
 RECIPES = Path(__file__).parents[2] / "recipes"
 DIGITS = RECIPES / "models" / "digits.keras"
 SAMPLES = RECIPES / "data" / "digits.npz"
+FRAMEWORKS = {"torch": "m.pt2", "sklearn": "m.skops", "huggingface": "m"}
+needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
+needs_transformers = pytest.mark.skipif(
+    find_spec("torch") is None or find_spec("transformers") is None,
+    reason="transformers is not installed",
+)
+needs_skops = pytest.mark.skipif(find_spec("skops") is None, reason="skops is not installed")
 SPLITS = {"calibration": {"inputs": "x_train"}, "test": {"inputs": "x_test", "labels": "y_test"}}
 
 
@@ -46,6 +55,36 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Model]:
         step = plugin.implementation(before)
         models[name] = step.run(models[before], plugin.step.Config(), context)
     return models
+
+
+@pytest.fixture(scope="session")
+def frameworks(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """A model of each framework that is installed: torch, sklearn, huggingface."""
+    folder = tmp_path_factory.mktemp("frameworks")
+    paths = {name: folder / name / file for name, file in FRAMEWORKS.items()}
+    for path in paths.values():
+        path.parent.mkdir()
+    if find_spec("torch"):
+        import torch
+
+        shapes = {"input": {0: torch.export.Dim("batch", max=64)}}
+        program = torch.export.export(
+            torch.nn.Linear(4, 3).eval(), (torch.ones(2, 4),), dynamic_shapes=shapes
+        )
+        torch.export.save(program, str(paths["torch"]))
+    if find_spec("torch") and find_spec("transformers"):
+        import transformers
+
+        sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+        config = transformers.BertConfig(**sizes, intermediate_size=8, vocab_size=20)
+        transformers.BertModel(config).save_pretrained(paths["huggingface"])
+    if find_spec("skops"):
+        import skops.io
+        from sklearn.linear_model import LogisticRegression
+
+        x = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+        skops.io.dump(LogisticRegression().fit(x, x[:, 0] > 0), paths["sklearn"])
+    return paths
 
 
 @pytest.fixture
@@ -109,6 +148,33 @@ class TestSavedModel(_Source):
     name = "saved_model"
 
 
+class _OfFramework(SourceContract):
+    @pytest.fixture
+    def paths(self, frameworks: Mapping[str, Path]) -> Mapping[str, Any]:
+        return {"path": str(frameworks[self.name])}
+
+
+@needs_torch
+@pytest.mark.slow
+class TestTorch(_OfFramework):
+    name = "torch"
+    refused = [{"factory": "os.system"}, {"inputs": [{"name": "x", "shape": [1]}]}]
+
+
+@needs_skops
+@pytest.mark.slow
+class TestSklearn(_OfFramework):
+    name = "sklearn"
+
+
+@needs_transformers
+@pytest.mark.slow
+class TestHuggingFace(_OfFramework):
+    name = "huggingface"
+    options = [{"pooling": "mean", "normalize": True}]
+    refused = [{"task": "anything"}, {"pooling": "sum"}, {"fixed": {"batch": 0}}]
+
+
 class TestOnnxTarget(TargetContract):
     name = "onnx"
     options = [{"opset": 15}]
@@ -154,12 +220,44 @@ class TestToOnnxFromTFLite(TestToOnnx):
     format = "tflite"
 
 
+@needs_torch
+@pytest.mark.slow
+class TestToOnnxFromTorch(ConverterContract):
+    name = "torch_to_onnx"
+
+    @pytest.fixture
+    def model(self, frameworks: Mapping[str, Path]) -> Model:
+        return describe(frameworks["torch"], "torch")
+
+
+@needs_skops
+@pytest.mark.slow
+class TestToOnnxFromSklearn(ConverterContract):
+    name = "sklearn_to_onnx"
+
+    @pytest.fixture
+    def model(self, frameworks: Mapping[str, Path]) -> Model:
+        return describe(frameworks["sklearn"], "sklearn")
+
+
 @pytest.mark.slow
 class TestOnnxToOnnx(_OfDigits, ConverterContract):
     name = "onnx_to_onnx"
     format = "onnx"
     options = [{}, {"opset": 21}, {"dims": {"batch": 1}, "io_layout": "nchw"}]
     refused = [{"opset": 3}]
+
+
+@pytest.mark.slow
+class TestToTFLiteFromOnnx(TestToTFLite):
+    name = "onnx_to_tflite"
+    format = "onnx"
+
+
+@pytest.mark.slow
+class TestToSavedModelFromOnnx(_OfDigits, ConverterContract):
+    name = "onnx_to_saved_model"
+    format = "onnx"
 
 
 @pytest.mark.slow

@@ -179,7 +179,7 @@ def test_options_follow_the_defaults_list(server: Server, recipe: Path) -> None:
     ("text", "said"),
     [
         ("see|d: 3\n", "Seed of everything that is random."),
-        ("source:\n  pa|th: m.keras\n", "The .keras or .h5 file."),
+        ("source:\n  pa|th: m.keras\n", "The .keras or .h5 file; with `factory` the weights."),
         ("optimize:\n  quantize_static:\n    calibration:\n      sam|ples: 3\n", "calibration split"),
     ],
     ids=["seed", "path", "samples"],

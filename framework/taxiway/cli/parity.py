@@ -134,6 +134,10 @@ def _progress(quiet: bool) -> Iterator[Tell]:
     with screen.status("") as status:
 
         def tell(what: str, done: int, total: int | None) -> None:
-            status.update(f"{what}: run {done + 1} of {total}" if total else what)
+            if total and done < total:
+                what = f"{what}: run {done + 1} of {total}"
+            elif total:
+                what = "judging; where they differ, looking for the operator"
+            status.update(what)
 
         yield tell

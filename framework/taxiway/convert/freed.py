@@ -11,7 +11,7 @@ from taxiway.convert.dims import Axis, resized
 from taxiway.convert.ends import EndsConfig
 from taxiway.errors import StepError
 from taxiway.model import Model, TensorSpec
-from taxiway.model.layout import shape_in
+from taxiway.model.layout import data_shape, shape_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,11 +140,7 @@ def _values(specs: Sequence[TensorSpec], seed: int) -> Tensors:
     rng = np.random.default_rng(seed)
     values = {}
     for spec in specs:
-        shape = [size if isinstance(size, int) else 2 for size in spec.shape]
-        if spec.layout:
-            from taxiway.model.layout import other
-
-            shape = list(shape_in(other(spec.layout), shape))
+        shape = [size if isinstance(size, int) else 2 for size in data_shape(spec)]
         if spec.dtype == "str":
             values[spec.name] = np.full(shape, "a", dtype=object)
         elif spec.dtype.startswith(("float", "bfloat")) or spec.quantized:

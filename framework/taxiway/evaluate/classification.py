@@ -46,7 +46,8 @@ class Classification(plugins.Evaluate):
             Literal["source", "none"], Meta(description="What the result is compared with.")
         ] = "source"
         output: Annotated[
-            str | None, Meta(description="Output with the class scores; null for the first.")
+            str | None,
+            Meta(description="Output with the class scores; null for the first of real numbers."),
         ] = None
         batch_size: Annotated[int, Meta(ge=1, description="Rows predicted at a time.")] = 64
         latency_samples: Annotated[

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from taxiway.compose.recipe import Recipe
-from taxiway.errors import StepError
+from taxiway.errors import PluginError, RecipeError, StepError
 from taxiway.execute.plan import Plan, PlannedStep
 from taxiway.execute.planner import make_plan
 from taxiway.execute.preflight import preflight
@@ -98,9 +98,15 @@ def settle(recipe: Recipe, store: Store, plan: Plan | None = None) -> Settled:
     return Settled(first, (), tuple(impossible))
 
 
-def next_way(plan: Plan, make: Callable[[Recipe, int], Plan] = make_plan) -> Plan | None:
-    """The plan with the next way to convert; None where there is no other."""
-    return make(plan.recipe, plan.route + 1) if plan.route + 1 < len(plan.routes) else None
+def next_way(plan: Plan) -> Plan | None:
+    """The plan with the next way to convert that these options and this environment allow; None
+    where there is no other."""
+    for route in range(plan.route + 1, len(plan.routes)):
+        with suppress(RecipeError, PluginError):
+            following = make_plan(plan.recipe, route)
+            following.check_installed()
+            return following
+    return None
 
 
 def all_failed(failed: Sequence[Attempt], last: StepError) -> StepError:

@@ -30,7 +30,7 @@ _INT8_FEATURES = (
     "i8mm",
 )
 _LOW_DISK = 2 * 2**30
-_EXTRAS = ("tensorflow", "sweep")
+_EXTRAS = ("tensorflow", "torch", "huggingface", "sklearn", "remote", "s3", "gcs", "sweep")
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,9 @@ def _libraries() -> Iterator[Check]:
         if not match or (match[3] and match[3] not in _EXTRAS):
             continue
         name, wanted, extra = match[1], match[2].strip(), match[3]
+        if name == "taxiway":
+            # An extra that brings another one.
+            continue
         try:
             found = version(name)
         except PackageNotFoundError:

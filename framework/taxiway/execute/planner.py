@@ -7,13 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from taxiway.compose.inputs import input_fields
 from taxiway.compose.locate import quoted_option
 from taxiway.compose.recipe import Recipe
-from taxiway.compose.redact import redact_options, redact_problems
+from taxiway.compose.redact import redact_problems
 from taxiway.errors import PluginError, Problem, RecipeError, TaxiwayError
+from taxiway.execute.inputs import inputs_of, open_data
 from taxiway.execute.keys import key_of, parts_of
 from taxiway.execute.located import require_pins
 from taxiway.execute.plan import BASELINE, Plan, PlannedStep
@@ -21,7 +20,7 @@ from taxiway.execute.proof import NO_SAMPLES, with_split
 from taxiway.execute.route import Leg, NoRoute, as_problem, routes
 from taxiway.fetch.downloads import WrongDigest
 from taxiway.model import Format
-from taxiway.plugins import LICENCE, PIN, Config, Dataset, Plugin, Selection, Step, registry
+from taxiway.plugins import PIN, Config, Plugin, Step, registry
 
 
 def make_plan(recipe: Recipe, route: int = 0, store: Path | None = None) -> Plan:
@@ -184,7 +183,7 @@ class _Planner:
         fields = input_fields(plugin.step.Config)
 
         def parts_now() -> dict[str, Any]:
-            inputs = self._inputs(step, options, uses, before)
+            inputs = inputs_of(self.recipe, step, options, uses, before)
             return parts_of(plugin, step, takes, options, fields, inputs, self.recipe.common.seed)
 
         require_pins(self.recipe, where, options, self.store)
@@ -218,68 +217,8 @@ class _Planner:
                 return (*section, *option)
         return path
 
-    def _inputs(
-        self,
-        step: Step,
-        options: Config,
-        uses: Mapping[str, str],
-        before: tuple[PlannedStep, ...],
-    ) -> dict[str, Any]:
-        keys = {planned.name: planned.key for planned in before}
-        inputs: dict[str, Any] = {
-            role: keys[name] for role, name in uses.items() if role in step.needs
-        }
-        selections = step.reads(options)
-        if selections:
-            dataset = open_data(self.recipe)
-            if dataset is None:
-                raise ValueError(
-                    "it reads samples, but the recipe has no data section; add `- data: npz`"
-                )
-            inputs["data"] = {_label(s): dataset.fingerprint(s) for s in selections}
-        if step.section == "deploy":
-            evaluate = self.recipe.section("evaluate") or {}
-            inputs["gates"] = evaluate.get("gates")
-            inputs["recipe"] = self._card(before)
-            dataset = open_data(self.recipe)
-            inputs["class_names"] = dataset.class_names if dataset else None
-        return inputs
-
-    def _card(self, before: tuple[PlannedStep, ...]) -> dict[str, Any]:
-        """What a bundle may say of its recipe and of the steps before it."""
-        steps = [
-            {"name": step.name, "plugin": step.parts["plugin"], "options": step.parts["options"]}
-            for step in before
-            if step.section != "parity"
-        ]
-        common = self.recipe.common
-        card: dict[str, Any] = {
-            "name": common.name,
-            "description": common.description,
-            "steps": steps,
-        }
-        licence = getattr(self.steps[0].options, LICENCE, None)
-        if licence:
-            card[LICENCE] = licence
-        plain: dict[str, Any] = redact_options(msgspec.to_builtins(card), self.recipe.secrets)
-        return plain
-
 
 def _formats(legs: list[Leg]) -> tuple[Format, ...]:
     """The formats on the way of the conversion, the first and the last included."""
     hops = [leg for leg in legs if leg.plugin.section == "converter"]
     return (*(leg.format for leg in hops), *(leg.plugin.step.produces or "" for leg in hops[-1:]))
-
-
-def _label(selection: Selection) -> str:
-    """The name of what is read; how many rows is one of the step's options."""
-    return f"{selection.split} {'inputs and labels' if selection.labels else 'inputs'}"
-
-
-def open_data(recipe: Recipe) -> Dataset | None:
-    """The recipe's dataset; None where it has no data section."""
-    if not recipe.section("data"):
-        return None
-    plugin = registry().get("data", recipe.options["data"]["type"])
-    dataset: Dataset = plugin.implementation(None).open(recipe.typed(("data",)), recipe.common.seed)
-    return dataset

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,7 +15,6 @@ from taxiway.errors import (
     Interrupted,
     ParityError,
     StepError,
-    TaxiwayError,
     WorkerError,
 )
 from taxiway.evaluate.gates import Verdict, judge
@@ -33,14 +31,12 @@ from taxiway.execute.figures import compared
 from taxiway.execute.folder import WORKER_LOG, RunFolder
 from taxiway.execute.history import History
 from taxiway.execute.limits import StepLimits
-from taxiway.execute.located import local_options
 from taxiway.execute.lockfile import Lock, content
 from taxiway.execute.plan import Plan, PlannedStep
-from taxiway.execute.result import Attempt, RunResult, Status, StepResult
-from taxiway.execute.store import Entry, Store
+from taxiway.execute.result import Attempt, RunResult, Status
+from taxiway.execute.results import Results
+from taxiway.execute.store import Store
 from taxiway.execute.worker import Worker
-from taxiway.fetch.licence import stated
-from taxiway.plugins import LICENCE
 
 
 def run_plan(
@@ -72,7 +68,7 @@ def _interruptible(run: _Run) -> Any:
     try:
         yield
     except KeyboardInterrupt:
-        done = len(run.results)
+        done = len(run.results.steps)
         raise Interrupted(
             f"interrupted; {done} of {len(run.plan.steps)} steps are finished and kept",
             "run the same command again to go on from there",
@@ -87,11 +83,12 @@ class _Run:
     observers: Sequence[events.Observer]
     lock: Lock | None
     worker: Worker | None
-    entries: dict[str, Entry] = field(default_factory=dict)
-    results: dict[str, StepResult] = field(default_factory=dict)
     failed: list[Attempt] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.results = Results(self.store, self._tell, self.lock)
 
     def go(self) -> RunResult:
         recipe = self.plan.recipe
@@ -117,7 +114,7 @@ class _Run:
             if step.section == "deploy" and not self._accepted():
                 break
             try:
-                self._step(step, worker)
+                self.results.take(self.plan, step, worker, self.verdicts)
                 if step.section == "parity":
                     self._prove(step)
             except StepError as error:
@@ -145,14 +142,15 @@ class _Run:
 
     def _prove(self, step: PlannedStep) -> None:
         """Raises ParityError, with what shows it kept in the run folder, where the model changed."""
-        entry = self.entries[step.name]
+        entry = self.results.entries[step.name]
         figures = entry.record["figures"]
         if figures["equal"]:
             return
         judged = step.uses["model"]
         kept = self.folder.keep_evidence(entry, judged)
         message = f"{judged} did not give the same model: {figures['reason']}"
-        hint = f"cd {kept} && python reproduce.py" if kept else "parity.tolerances sets the limits"
+        script = next(kept.rglob("reproduce.py"), None) if kept else None
+        hint = f"reproduce it: python {script}" if script else "parity.tolerances sets the limits"
         self._tell(events.StepFailed(step=step.name, message=message, hint=hint))
         raise ParityError(message, hint)
 
@@ -160,150 +158,33 @@ class _Run:
         for observer in self.observers:
             observer(event)
 
-    def _step(self, step: PlannedStep, worker: Worker) -> None:
-        if step.name in self.results and self.results[step.name].key == step.key:
-            return
-        started = time.monotonic()
-        entry = self.store.get(step.key)
-        cached = entry is not None
-        if entry is None:
-            self._tell(events.StepStarted(step=step.name))
-            with self.store.owned(step.key, lambda: self._waiting(step)):
-                entry = self.store.get(step.key)
-                cached = entry is not None
-                if entry is None:
-                    entry = self._work(step, worker)
-        if self.lock:
-            self.lock.check_entry(step, entry)
-        self.entries[step.name] = entry
-        result = StepResult(
-            name=step.name,
-            plugin=f"{step.section}.{step.plugin.name}",
-            key=step.key,
-            cached=cached,
-            seconds=time.monotonic() - started if not cached else entry.record["seconds"],
-            peak_memory=entry.record.get("peak_memory"),
-        )
-        self.results[step.name] = result
-        self._tell(
-            events.StepFinished(
-                step=step.name,
-                key=step.key,
-                cached=cached,
-                seconds=result.seconds,
-                peak_memory=result.peak_memory,
-            )
-        )
-
-    def _waiting(self, step: PlannedStep) -> None:
-        self._tell(events.StepStarted(step=step.name, waiting=True))
-
-    def _work(self, step: PlannedStep, worker: Worker) -> Entry:
-        started = time.monotonic()
-
-        def progress(done: int, total: int | None, unit: str) -> None:
-            self._tell(events.StepProgress(step=step.name, done=done, total=total, unit=unit))
-
-        with self.store.workdir(step.key) as workdir:
-            try:
-                recipe, scratch = self.plan.recipe, workdir.parent
-                with local_options(
-                    recipe, step.section, step.options, self.store.root, scratch, progress
-                ) as given:
-                    task = {**self._task(step, workdir), "options": given.options}
-                    answer = worker.run(step.name, task, progress)
-                if step.reads_outside and not step.unchanged():
-                    raise StepError(
-                        f"{step.name}: a file that it reads changed while it ran; nothing was kept",
-                        "run the same command again",
-                    )
-            except TaxiwayError as error:
-                scrub = self.plan.recipe.scrub
-                error.message, error.args = scrub(error.message), (scrub(error.message),)
-                error.hint = scrub(error.hint) if error.hint else None
-                self._tell(
-                    events.StepFailed(step=step.name, message=error.message, hint=error.hint)
-                )
-                raise
-            record = {
-                **answer,
-                **({LICENCE: given.licence} if given.licence else {}),
-                "step": step.name,
-                "recipe": self.plan.recipe.name,
-                "parts": self.plan.public_parts(step),
-                "seconds": time.monotonic() - started,
-                "created": time.time(),
-            }
-            return self.store.publish(step.key, workdir, record)
-
-    def _task(self, step: PlannedStep, workdir: Path) -> dict[str, Any]:
-        data = self.plan.recipe.section("data")
-        reads = "data" in step.parts["inputs"]
-        task: dict[str, Any] = {
-            "name": step.name,
-            "section": step.section,
-            "plugin": step.plugin.name,
-            "takes": step.takes,
-            "options": msgspec.to_builtins(step.options),
-            "workdir": str(workdir),
-            "seed": self.plan.recipe.common.seed,
-            "data": {"plugin": data["type"], "options": data} if data and reads else None,
-            "recipe": self._card(step),
-        }
-        for role, name in step.uses.items():
-            entry = self.entries[name]
-            if role == "evaluation":
-                verdicts = [msgspec.to_builtins(verdict) for verdict in self.verdicts]
-                task["figures"] = {**compared(self.entries), "verdicts": verdicts}
-            else:
-                kind = "figures" if role == "baseline" else "model"
-                task[role] = {kind: entry.record[kind], "root": str(entry.files)}
-        return task
-
-    def _card(self, step: PlannedStep) -> dict[str, Any] | None:
-        """What a bundle may say of its recipe; the licence of a fetched model is known only now."""
-        card: dict[str, Any] | None = step.parts["inputs"].get("recipe")
-        return {**card, LICENCE: self._licence()} if card else None
-
-    def _licence(self) -> str | None:
-        """What the recipe says of its model's licence, else what the model's own files state."""
-        chosen = getattr(self.plan.steps[0].options, LICENCE, None)
-        return stated(chosen, self.entries["source"].record.get(LICENCE))
-
     def _judge(self, step: PlannedStep) -> None:
         gates = getattr(step.options, "gates", None)
-        self.verdicts = judge(gates, compared(self.entries)) if gates else []
+        self.verdicts = judge(gates, compared(self.results.entries)) if gates else []
         plain = [msgspec.to_builtins(verdict) for verdict in self.verdicts]
         self._tell(events.GatesJudged(passed=self._accepted(), verdicts=plain))
-
-    def _recorded(self, section: str | None, what: str) -> dict[str, Any]:
-        """Step -> what its record holds, for the steps that were done."""
-        done = [s for s in self.plan.steps if s.name in self.entries]
-        chosen = [s for s in done if section in (None, s.section)]
-        records = {s.name.removeprefix("parity."): self.entries[s.name].record for s in chosen}
-        return {name: record[what] for name, record in records.items() if record.get(what)}
 
     def _accepted(self) -> bool:
         return all(verdict.passed for verdict in self.verdicts)
 
     def _finish(self) -> RunResult:
-        figures = compared(self.entries)
+        figures, done = compared(self.results.entries), self.results.steps
         status: Status = "not accepted"
         if self._accepted():
             status = "accepted" if self.verdicts else "no gates"
-        artifact = self.entries[self.plan.artifact.name]
+        artifact = self.results.entries[self.plan.artifact.name]
         model = artifact.record["model"]
         result = RunResult(
             name=self.plan.recipe.name,
             status=status,
             folder=self.folder.path,
             seconds=time.monotonic() - self.started,
-            steps=tuple(self.results[s.name] for s in self.plan.steps if s.name in self.results),
+            steps=tuple(done[s.name] for s in self.plan.steps if s.name in done),
             way=self.plan.routes[self.plan.route] if self.plan.routes else (),
             failed_ways=tuple(self.failed),
-            parity=self._recorded("parity", "figures"),
-            notes=self._recorded(None, "notes"),
-            trusted=self.entries["source"].record["model"].get("trusted"),
+            parity=self.results.recorded(self.plan, "parity", "figures"),
+            notes=self.results.recorded(self.plan, None, "notes"),
+            trusted=self.results.entries["source"].record["model"].get("trusted"),
             metrics=figures.get("subjects", {}),
             samples=figures.get("n"),
             verdicts=tuple(msgspec.to_builtins(verdict) for verdict in self.verdicts),
@@ -311,11 +192,11 @@ class _Run:
                 artifact.files / model["path"], self.plan.recipe.name, status
             ),
             artifact_digest=artifact.digest(model["path"]),
-            bundle=self.folder.keep_bundle(self.entries.get("deploy")),
+            bundle=self.folder.keep_bundle(self.results.entries.get("deploy")),
             overrides=self.plan.recipe.overrides,
-            licence=self._licence(),
+            licence=self.results.licence(self.plan),
         )
-        self.folder.finish(result, self.plan, content(self.plan, self.entries))
+        self.folder.finish(result, self.plan, content(self.plan, self.results.entries))
         History(self.store.root).remember(self.plan)
         self._tell(events.RunFinished(status=status, seconds=result.seconds))
         if status == "not accepted":

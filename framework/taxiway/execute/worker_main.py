@@ -28,6 +28,7 @@ from taxiway.plugins import Context, Dataset, Measurement, Note, registry
 from taxiway.plugins.quantity import show_bytes
 from taxiway.plugins.registry import missing_module
 
+_RECURSION = sys.getrecursionlimit()
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -128,6 +129,8 @@ def _log_traceback() -> None:
 
 def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:
     """Run one step: `{"model": ...}` where it made one, `{"figures": ...}` where it measured."""
+    # A library may have taken it away: then a nested file would end the process.
+    sys.setrecursionlimit(_RECURSION)
     _seed(task["seed"])
     plugin = registry().get(task["section"], task["plugin"])
     step = plugin.implementation(task["takes"])

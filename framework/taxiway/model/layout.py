@@ -31,6 +31,11 @@ def shape_in(layout: Layout, shape: Sequence[T]) -> tuple[T, ...]:
     return tuple(shape[axis] for axis in axes_to(layout, len(shape)))
 
 
+def data_shape(spec: TensorSpec) -> tuple[int | str, ...]:
+    """The shape that the recipe's data has for a tensor, and that runners take and give."""
+    return shape_in(other(spec.layout), spec.shape) if spec.layout else spec.shape
+
+
 def in_file_order(model: Model) -> Model:
     """The model for callers who have their data in the order of the file."""
 

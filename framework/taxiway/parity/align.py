@@ -9,9 +9,7 @@ everything computed from it is aligned again.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -19,11 +17,11 @@ import numpy as np
 
 from taxiway.errors import StepError
 from taxiway.parity.layout import Layout
-from taxiway.parity.names import common_names, output_pairs
 from taxiway.parity.noise import MARGIN, own_rounding, shaken
+from taxiway.parity.pair import Pair
 from taxiway.parity.relative import EQUAL, Deviation, deviation
-from taxiway.parity.trace import Operator, Trace
-from taxiway.parity.values import Match, Values
+from taxiway.parity.trace import Operator
+from taxiway.parity.values import Match
 
 Array = np.ndarray[Any, Any]
 MAX_MATCHES = 16
@@ -32,6 +30,9 @@ MAX_REGION = 32
 
 
 _ANY = Deviation(float("inf"), float("inf"))
+
+MOST_EXPLAINED = 0.25
+"""A result that rounding alone can move by more than that says nothing: it is pending."""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,90 +48,6 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     value: Any = None
     noisy: Any = None
     whole: bool = False
-
-
-class Pair:
-    """A reference and a candidate with all their tensors on the same inputs."""
-
-    def __init__(
-        self, reference: Trace, candidate: Trace, expected: Values, actual: Values
-    ) -> None:
-        self.reference, self.candidate = reference, candidate
-        self.expected, self.actual = expected, actual
-        self.named = {
-            name: other
-            for name, other in common_names(reference, candidate).items()
-            if other in expected
-        }
-        self.outputs = output_pairs(reference, candidate)
-
-    @cached_property
-    def producers(self) -> dict[str, Operator]:
-        return {name: op for op in self.candidate.operators for name in op.outputs}
-
-    @cached_property
-    def consumers(self) -> dict[str, list[Operator]]:
-        found: dict[str, list[Operator]] = {}
-        for op in self.candidate.operators:
-            for name in op.fed:
-                found.setdefault(name, []).append(op)
-        return found
-
-    @cached_property
-    def _reference_grids(self) -> set[bytes]:
-        steps = (
-            self.reference.step(name) for op in self.reference.operators for name in op.outputs
-        )
-        return {_grid(step) for step in steps if step is not None}
-
-    @cached_property
-    def _reference_integers(self) -> set[bytes]:
-        """The contents of the reference's own quantized weights."""
-        found = set()
-        for name in {name for op in self.reference.operators for name in op.constants}:
-            if self.reference.step(name) is not None:
-                found.add(_content(self.reference.constant(name)))
-        return found
-
-    def step(self, name: str, value: Array, constant: bool) -> Array | float | None:
-        """The candidate's step of a quantized tensor, which the reference has not: rounding that
-        both sides do alike explains no difference."""
-        step = self.candidate.step(name)
-        if step is None:
-            return None
-        if constant:
-            known = self._reference_integers
-            return None if known and _content(value) in known else step
-        return None if _grid(step) in self._reference_grids else step
-
-    @cached_property
-    def coarse(self) -> bool:
-        """Whether the candidate holds computed tensors in steps that the reference has not."""
-        steps = (
-            self.candidate.step(name) for op in self.candidate.operators for name in op.outputs
-        )
-        return any(s is not None and _grid(s) not in self._reference_grids for s in steps)
-
-    @cached_property
-    def reference_producers(self) -> dict[str, Operator]:
-        return {name: op for op in self.reference.operators for name in op.outputs}
-
-    @cached_property
-    def reference_consumers(self) -> dict[str, list[Operator]]:
-        found: dict[str, list[Operator]] = {}
-        for op in self.reference.operators:
-            for name in op.fed:
-                found.setdefault(name, []).append(op)
-        return found
-
-
-def _grid(step: Array | float) -> bytes:
-    return np.asarray(step, np.float32).tobytes()
-
-
-def _content(value: Array | None) -> bytes:
-    array = np.ascontiguousarray(value)
-    return hashlib.blake2b(array.tobytes(), digest_size=16).digest()
 
 
 class Alignment:
@@ -264,6 +181,8 @@ class Alignment:
             explained = EQUAL
         rms, worst = own_rounding(value, self.pair.step(name, value, constant=False))
         explained = Deviation(explained.whole + rms, explained.worst + worst)
+        if MARGIN * explained.whole > MOST_EXPLAINED:
+            return self.bound
         return self.bound.widened(explained, MARGIN)
 
     def execute(self, op: Operator, noisy: bool = False) -> dict[str, Array] | None:
@@ -313,6 +232,23 @@ class Alignment:
             if not added or len(members) + len(added) > MAX_REGION:
                 return
             members |= {member.index: member for member in added}
+
+    def undecided(self, op: Operator) -> list[Operator]:
+        """The operator and those before it whose results the reference does not have, in their
+        order: seen from outside, any of them may be the one."""
+        members = {op.index: op}
+        waiting = list(op.fed)
+        while waiting and len(members) < MAX_REGION:
+            name = waiting.pop()
+            state, maker = self.state(name), self.pair.producers.get(name)
+            known = name in self.pair.candidate.inputs or (state is not None and state.matches)
+            if maker is None or known or maker.index in members:
+                continue
+            value = self.value(name)
+            if maker.fed and (value is None or value.dtype.kind == "f"):
+                members[maker.index] = maker
+                waiting += maker.fed
+        return [members[index] for index in sorted(members)]
 
     def find(self, name: str, value: Array, bound: Deviation) -> tuple[Match, ...]:
         """The reference's tensors that hold `value`, the best first."""

@@ -13,6 +13,7 @@ from taxiway.parity.deviation import (
     NONE,
     Deviation,
     deviation,
+    distances,
     mismatch,
     plain,
     real,
@@ -44,7 +45,7 @@ class Judgement:
     reference_name: str
     error: Deviation = NONE
     limit: Deviation = NONE
-    noise: Deviation = NONE
+    noise: Noise = field(default_factory=Noise)
     scale: float = 1.0
     agreement: float | None = None
     fault: str | None = None
@@ -71,7 +72,7 @@ class Judgement:
             "reference_name": self.reference_name,
             "error": _finite(self.error.total),
             "tolerance": _finite(self.limit.total),
-            "noise": _finite(self.noise.total),
+            "noise": _finite(self.noise.measured.total),
             "worst_sample": _finite(self.error.sample),
             "worst_sample_tolerance": _finite(self.limit.sample),
             "worst_element": _finite(self.error.element),
@@ -137,7 +138,7 @@ def _exact(output: Judgement, a: Array, b: Array, flips: float, precision: Preci
     elif a.size >= _LARGE:
         allowed = max(allowed, _FLIPS)
     numeric = a.dtype.kind not in "SUO"
-    largest = float(np.max(np.abs(real(b) - real(a)))) if numeric and a.size else share
+    largest = float(np.max(distances(a, b))) if numeric and a.size else share
     fault = None
     if share > allowed:
         first = np.argwhere(plain(a) != plain(b))[0].tolist() if a.ndim else []
@@ -149,7 +150,7 @@ def _exact(output: Judgement, a: Array, b: Array, flips: float, precision: Preci
         output,
         error=Deviation(share, share, largest),
         limit=Deviation(allowed, 1.0, float("inf")),
-        noise=Deviation(flips, flips, 0.0),
+        noise=Noise(perturbed=Deviation(flips, flips, 0.0)),
         fault=fault,
     )
 
@@ -173,13 +174,13 @@ def _measured(
         output,
         error=error,
         limit=limit,
-        noise=both.measured,
+        noise=both,
         scale=scale,
         agreement=None if agreement is None else agreement[0],
         worst_sample=_worst(a, b),
     )
-    if a.size and not np.isfinite(real(a)).any():
-        return replace(made, fault="has no finite value in the reference, which proves nothing")
+    if a.size and np.isnan(real(a)).all():
+        return replace(made, fault="is NaN all over in the reference, which proves nothing")
     if not same_specials(a, b):
         return replace(made, fault=_specials(a, b))
     if precision.rounds:
@@ -207,7 +208,7 @@ def _too_far(where: str, error: float, limit: float) -> str:
 
 
 def _errors(a: Array, b: Array) -> Array:
-    error: Array = np.nan_to_num(np.abs(real(b) - real(a)), nan=0.0, posinf=0.0)
+    error: Array = np.nan_to_num(distances(a, b), nan=0.0, posinf=0.0)
     return error
 
 

@@ -88,7 +88,7 @@ def spread_of(reference: Array) -> float:
 
 def deviation(reference: Array, candidate: Array, scale: float) -> Deviation:
     """The errors of `candidate`, of the reference's shape `[n, ...]`, where both are finite."""
-    error = np.abs(real(candidate) - real(reference))
+    error = distances(reference, candidate)
     error = error[None] if error.ndim == 0 else error
     error = np.where(np.isfinite(error), error, 0.0)
     if not error.size:
@@ -99,6 +99,13 @@ def deviation(reference: Array, candidate: Array, scale: float) -> Deviation:
         sample=float(np.sqrt(squares.mean(axis=1).max())) / scale,
         element=float(error.max()) / scale,
     )
+
+
+def distances(reference: Array, candidate: Array) -> Array:
+    """Absolute differences in float64; NaN between infinities of one sign."""
+    with np.errstate(invalid="ignore"):
+        found: Array = np.abs(real(candidate) - real(reference))
+    return found
 
 
 def same_specials(reference: Array, candidate: Array) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from taxiway.errors import StepError
 from taxiway.model.inspect import UNKNOWN_RANK
+from taxiway.model.layout import axes_to_file
 from taxiway.model.model import Model, TensorSpec
 from taxiway.model.runners.batching import fixed_batch
 
@@ -74,6 +75,9 @@ def feed(model: Model, arrays: Mapping[str, Array], rows: Array | None) -> dict[
 
 
 def _lay_out(spec: TensorSpec, value: Array) -> Array:
+    moved_axes = axes_to_file(spec)
+    if moved_axes and value.ndim == len(moved_axes):
+        value = value.transpose(moved_axes)
     if spec.shape != UNKNOWN_RANK and value.ndim >= 3 and not _fits(spec, value.shape):
         for moved in (np.moveaxis(value, -1, 1), np.moveaxis(value, 1, -1)):
             if _fits(spec, moved.shape):

@@ -26,15 +26,17 @@ _FLOAT_STEPS = 4.0
 def shaken(name: str, value: Array, step: Array | float | None) -> Array:
     """`value` with a rounding error of its type added, the same one for the same name.
 
-    step: the distance of neighbouring values of a quantized tensor. One in twelve elements moves by
-    a whole step, which has the variance of rounding, 1/12 step^2.
+    step: the distance of neighbouring values of a quantized tensor. One in twelve elements, and at
+    least one, moves by a whole step, which has the variance of rounding, 1/12 step^2.
     """
     random = np.random.default_rng(zlib.crc32(name.encode()))
     if step is not None:
-        moved = random.random(value.shape) < _STEP_VARIANCE
+        chosen = random.random(value.shape)
+        count = max(1, round(value.size * _STEP_VARIANCE))
+        moved = chosen <= np.partition(chosen, count - 1, axis=None)[count - 1] if value.size else 0
         sign = random.choice(np.array([-1, 1], np.int8), value.shape)
-        # A zero point is an integer of its own, and no measured value.
-        return (value + np.where(moved, sign, 0) * np.asarray(step)).astype(value.dtype)
+        shifted: Array = value + np.where(moved, sign, 0) * np.asarray(step)
+        return shifted.astype(value.dtype)
     if value.dtype.kind not in "fcV":
         return value
     eps = _eps(value.dtype)
@@ -48,7 +50,7 @@ def _eps(dtype: np.dtype[Any]) -> float:
     if dtype.kind == "V":
         import ml_dtypes
 
-        return float(ml_dtypes.finfo(dtype).eps)
+        return float(ml_dtypes.finfo(dtype).eps)  # type: ignore[no-untyped-call]
     return float(np.finfo(dtype).eps)
 
 

@@ -260,10 +260,16 @@ def _reason(worst: Judgement, count: int, precision: Precision) -> str:
     text = f"output '{worst.name}' {worst.fault}"
     if count > 1:
         text += f" ({count} outputs differ)"
-    if worst.noise.total > precision.cap:
+    perturbed, kernels = worst.noise.perturbed, worst.noise.kernels
+    if perturbed and perturbed.total > precision.cap:
         text += (
-            f"; the reference itself moves by {worst.noise.total:.2g} where its inputs are off by "
+            f"; the reference itself moves by {perturbed.total:.2g} where its inputs are off by "
             f"one unit of {precision.name}"
+        )
+    elif kernels and kernels.total > worst.limit.total:
+        text += (
+            f"; a runtime's own kernels differ from each other by {kernels.total:.2g} on one file, "
+            "so the runtime may be at fault"
         )
     return text
 

@@ -18,7 +18,7 @@ class Deviation(NamedTuple):
     worst: float
 
     def within(self, bound: Deviation) -> bool:
-        return self.whole <= bound.whole and self.worst <= bound.worst
+        return bool(self.whole <= bound.whole and self.worst <= bound.worst)
 
     def widened(self, other: Deviation, factor: float = 1.0) -> Deviation:
         """The larger of this and `factor` times the other, each for itself."""
@@ -75,7 +75,7 @@ def _wide(values: Array) -> Array:
 
 def _is_extension(values: Array) -> bool:
     """bfloat16 and the float8 types of ml_dtypes, whose kind is that of raw bytes."""
-    return values.dtype.kind == "V"
+    return bool(values.dtype.kind == "V")
 
 
 def extent(values: Array) -> tuple[float, float] | None:

@@ -93,5 +93,5 @@ def script(format_: str) -> str:
     """The text of reproduce.py for a format."""
     name = format_ if format_ in MODEL else "tensorflow"
     scripts = Path(__file__).parent / "scripts"
-    head, run, tail = ((scripts / f"{part}.py.txt").read_text() for part in ("head", name, "tail"))
+    head, run, tail = ((scripts / f"{part}.tmpl").read_text() for part in ("head", name, "tail"))
     return head + run + tail

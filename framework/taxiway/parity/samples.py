@@ -9,6 +9,7 @@ import numpy as np
 
 from taxiway.errors import StepError
 from taxiway.model import Signature, TensorSpec
+from taxiway.model.layout import data_shape
 from taxiway.parity.arrange import arranged, fits
 from taxiway.plugins import Dataset, Selection
 
@@ -62,7 +63,7 @@ def _sizes(spec: TensorSpec, batch: set[int | str], size: int) -> tuple[int, ...
     """batch: names of first axes, which mean the same where they come later, as in a state."""
     return tuple(
         axis if isinstance(axis, int) else BATCH if at == 0 or axis in batch else size
-        for at, axis in enumerate(spec.shape)
+        for at, axis in enumerate(data_shape(spec))
         if axis != "..."
     )
 
@@ -108,7 +109,7 @@ def bound(signature: Signature, samples: Mapping[str, Array]) -> dict[str, Array
         if spec.name not in chosen:
             name = next((n for n, array in left.items() if _suits(spec, array)), next(iter(left)))
             chosen[spec.name] = left.pop(name)
-    return {spec.name: arranged(chosen[spec.name], spec.shape) for spec in specs}
+    return {spec.name: arranged(chosen[spec.name], data_shape(spec)) for spec in specs}
 
 
 def count(samples: Mapping[str, Array]) -> int:
@@ -131,5 +132,6 @@ def _suits(spec: TensorSpec, array: Array) -> bool:
     kinds = "SUO" if spec.dtype == "str" else "b" if spec.dtype == "bool" else "iu"
     if _is_real(spec):
         kinds = "fiu"
-    shape = arranged(array, spec.shape).shape
-    return array.dtype.kind in kinds and (spec.shape == ("...",) or fits(shape, spec.shape))
+    axes = data_shape(spec)
+    shape = arranged(array, axes).shape
+    return array.dtype.kind in kinds and (axes == ("...",) or fits(shape, axes))

@@ -74,7 +74,11 @@ def _config(file: Path) -> Iterator[str]:
         yield f"{file.name} is no JSON object"
         return
     if file.name == INDEX:
-        for name in {str(part) for part in dict(config.get("weight_map") or {}).values()}:
+        shards = config.get("weight_map")
+        if not isinstance(shards, dict):
+            yield f"{file.name} has no weight_map"
+            return
+        for name in sorted({str(part) for part in shards.values()}):
             if PurePosixPath(name).name != name or not (file.parent / name).is_file():
                 yield f"{file.name} names {name!r}, no file of the folder"
         return

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from taxiway.safety import hdf5, keras_config
+from taxiway.safety.memory import HDF5_MEMORY, bounded_memory
 from taxiway.safety.zip_content import opened_member
 from taxiway.safety.zip_members import unsafe_members
 
@@ -47,7 +48,11 @@ def _weights(archive: zipfile.ZipFile, name: str) -> list[Any]:
     import h5py
 
     try:
-        with opened_member(archive, name) as member, h5py.File(member, "r") as file:
+        with (
+            opened_member(archive, name) as member,
+            bounded_memory(HDF5_MEMORY),
+            h5py.File(member, "r") as file,
+        ):
             return hdf5.findings(file)
     # A damaged field may raise anything: h5py builds NumPy types from it.
     except Exception as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from taxiway.safety import hdf5, keras_config
+from taxiway.safety.memory import HDF5_MEMORY, bounded_memory
 
 
 def findings(path: Path, trusted: bool = False) -> list[str]:
@@ -16,7 +17,7 @@ def findings(path: Path, trusted: bool = False) -> list[str]:
     import h5py
 
     try:
-        with h5py.File(path, "r") as file:
+        with bounded_memory(HDF5_MEMORY), h5py.File(path, "r") as file:
             found = hdf5.findings(file)
             config = _config(file)
     # A damaged field may raise anything: h5py builds NumPy types from it.

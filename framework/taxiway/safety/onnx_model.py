@@ -13,7 +13,7 @@ from typing import Any
 from taxiway.safety.allowlist import allowlist
 from taxiway.safety.calls import cycle
 from taxiway.safety.onnx_graph import FunctionName, Operator, Tensor, contents, functions
-from taxiway.safety.protobuf import Malformed, opened
+from taxiway.safety.protobuf import VARINT, Malformed, fields, opened, submessages
 
 MAX_SIZE = 2 * 2**30
 MAX_NODES = 2_000_000
@@ -92,6 +92,12 @@ def _known_ops() -> dict[str, frozenset[str]]:
 
 
 def _judge(model: memoryview, folder: Path) -> Iterator[str]:
+    versions = [
+        field.value for field in fields(model) if (field.number, field.wire_type) == (1, VARINT)
+    ]
+    if max(versions, default=0) >= 3 and not any(True for _ in submessages(model, 8)):
+        # Cut off behind its graph: from IR version 3 on the field is required (docs/IR.md of ONNX).
+        raise Malformed("it imports no operator set")
     own = set(functions(model))
     calls: dict[FunctionName | None, dict[FunctionName, int]] = {None: {}}
     nodes: dict[FunctionName | None, int] = {}

@@ -69,7 +69,7 @@ def _span(entry: Any) -> tuple[int, int] | str:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         return "has other keys than dtype, shape and data_offsets"
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if dtype not in _BITS:
+    if not isinstance(dtype, str) or dtype not in _BITS:
         return f"has the unknown dtype {dtype!r}"
     if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2:
         return "has a shape or offsets that are no natural numbers"

@@ -12,6 +12,7 @@ import json
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -77,13 +78,8 @@ def findings(path: Path) -> list[str]:
     except RecursionError:
         return ["its schema is nested too deeply"]
     except (
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
+        *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError),
+        *(ValueError, KeyError, TypeError, AttributeError),
     ) as error:
         return [f"it is no readable skops file: {error}"]
 

@@ -75,6 +75,9 @@ def tensor_findings(
     for at, operator in enumerate(subgraph.tables("Operators")):
         code = operator.number("OpcodeIndex")
         name = operators[code] if code < len(operators) else "unknown"
+        options = operator.numbers("CustomOptions") or operator.number("LargeCustomOptionsSize")
+        if name == "CUSTOM" and not options:
+            yield f"operator {at} ({name}) of subgraph '{graph}' has no options for its kernel to read"
         for field in ("Inputs", "Outputs", "Intermediates"):
             optional = field == "Intermediates" or (field == "Inputs" and name in _OPTIONAL)
             if not _within(operator.numbers(field), len(tensors), optional):

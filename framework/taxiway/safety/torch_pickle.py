@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickletools
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO
 
@@ -49,7 +50,10 @@ def findings(path: Path) -> list[str]:
                 if found:
                     return found
         return []
-    except (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (
+        *(OSError, EOFError, RuntimeError, NotImplementedError, ValueError),
+        *(zipfile.BadZipFile, zlib.error),
+    ) as error:
         return [f"it is no readable PyTorch file: {error}"]
 
 
@@ -91,6 +95,7 @@ def pickle_findings(stream: IO[bytes], *, instances: bool) -> list[str]:
                     found[f"it would import {str(argument).replace(' ', '.')!r}"] = None
             elif opcode.name not in allowed:
                 found[f"its pickle uses {opcode.name}"] = None
-    except ValueError as error:
-        return [f"it is no readable pickle: {error}"]
+    except (ValueError, MemoryError, OverflowError) as error:
+        # A length beyond the end of the file asks for the memory first.
+        return [f"it is no readable pickle: {error or 'a length that no file has'}"]
     return list(found)

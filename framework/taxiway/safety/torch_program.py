@@ -11,6 +11,7 @@ import json
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,8 @@ def findings(path: Path) -> list[str]:
     except RecursionError:
         return ["its graph is nested too deeply"]
     except (
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
+        *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError),
+        *(ValueError, KeyError, TypeError, AttributeError),
     ) as error:
         return [f"it is no readable torch.export program: {error}"]
 

@@ -20,7 +20,7 @@ def unsafe_members(archive: zipfile.ZipFile) -> list[str]:
     members = archive.infolist()
     if len(members) > MAX_MEMBERS:
         return [f"the archive has {len(members)} members, more than {MAX_MEMBERS}"]
-    found = []
+    found: list[str] = []
     if min((member.header_offset for member in members), default=0):
         # Readers differ in what they make of a second archive before the one at the end.
         found.append("the archive does not begin with its first member")

@@ -19,7 +19,10 @@ from taxiway.execute.digest import digest_tree
 from taxiway.model import FORMATS, Format, Model
 from taxiway.plugins import Context, Plugin, Step, registry
 
-HEAVY = ("tensorflow", "keras", "torch", "onnx", "onnxruntime", "ai_edge_litert", "h5py", "numpy")
+HEAVY = (
+    *("tensorflow", "keras", "torch", "transformers", "sklearn", "skops", "onnx", "onnxruntime"),
+    *("ai_edge_litert", "h5py", "numpy"),
+)
 """What the parent process must not import: it asks every plugin for its options."""
 _IMPORT = """
 import sys

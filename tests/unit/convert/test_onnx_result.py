@@ -49,7 +49,7 @@ def test_unknown_ops_are_counted_also_inside_branches() -> None:
 def test_a_repair_is_noted(tmp_path: Path) -> None:
     notes: list[Note] = []
     model = model_of(helper.make_node("Erfc", ["x"], ["y"]))
-    write_onnx(model, source(), tmp_path / "model.onnx", notes.append)
+    write_onnx(model, source(), tmp_path / "model.onnx", note=notes.append)
     assert [(note.repair, note.count) for note in notes] == [("erfc", 1)]
 
 

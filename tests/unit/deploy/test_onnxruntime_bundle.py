@@ -198,3 +198,30 @@ def test_an_unsafe_model(tmp_path: Path, samples: Dataset) -> None:
 
 def test_it_reads_unlabelled_test_rows() -> None:
     assert OnnxRuntimeBundle().reads(CONFIG) == (Selection("test", 3),)
+
+
+@pytest.mark.parametrize("layout", ["nhwc", None])
+def test_a_bundle_speaks_the_order_of_its_file(
+    layout: Any,
+    tmp_path: Path,
+    save_onnx: Callable[..., Model],
+    open_data: Callable[..., Dataset],
+) -> None:
+    from taxiway.convert.onnx import OnnxConfig
+    from taxiway.convert.onnx_to_onnx import OnnxToOnnx
+
+    node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
+    weights = np.random.default_rng(0).normal(size=(2, 3, 3, 3))
+    shapes = [["n", 3, 4, 5], ["n", 2, 4, 5]]
+    source = save_onnx([node], [value("x", shapes[0])], [value("y", shapes[1])], w=weights)
+    (tmp_path / "moved").mkdir()
+    options = OnnxConfig(io_layout=layout)
+    model = OnnxToOnnx().run(source, options, Context(tmp_path / "moved"))
+    images = np.random.default_rng(1).normal(size=(3, 3, 4, 5)).astype("f4")
+    folder = deploy(tmp_path / "bundle", model, open_data({"x": images}))
+    golden = np.load(folder / "golden.npz")
+    moved = images.transpose(0, 2, 3, 1) if layout else images
+    assert np.array_equal(golden["input_0"], moved)
+    assert golden["output_0"].shape == ((3, 4, 5, 2) if layout else (3, 2, 4, 5))
+    done = run(folder)
+    assert done.returncode == 0, done.stdout + done.stderr

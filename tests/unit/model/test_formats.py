@@ -23,6 +23,15 @@ def keras_archive(path: Path) -> None:
         file.writestr("metadata.json", "{}")
 
 
+def zipped(*names: str) -> object:
+    def build(path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as file:
+            for name in names:
+                file.writestr(name, "x")
+
+    return build
+
+
 def saved_model(path: Path) -> None:
     path.mkdir()
     (path / "saved_model.pb").touch()
@@ -36,8 +45,10 @@ def saved_model(path: Path) -> None:
         (lambda path: h5py.File(path, "w").close(), "keras"),
         (lambda path: path.write_bytes(b"\x1c\0\0\0TFL3rest"), "tflite"),
         (saved_model, "saved_model"),
+        (zipped("m/archive_format", "m/models/model.json"), "torch"),
+        (zipped("schema.json", "1.npy"), "sklearn"),
     ],
-    ids=["onnx", "keras", "hdf5", "tflite", "saved_model"],
+    ids=["onnx", "keras", "hdf5", "tflite", "saved_model", "torch", "sklearn"],
 )
 def test_content_decides(tmp_path: Path, build: object, format: str) -> None:
     path = tmp_path / "model.bin"
@@ -58,10 +69,13 @@ def plain_zip(path: Path) -> None:
         ("m.onnx", lambda path: None, "no model at"),
         ("m", lambda path: path.mkdir(), "it has no saved_model.pb"),
         ("m.keras", plain_zip, "zip archive of readme.txt"),
+        ("m.pt2", zipped("serialized_exported_program.json"), "of torch 2.7 or older"),
+        ("m.bin", lambda path: path.write_bytes(b"\x02" + bytes(7) + b"{}"), "weights alone"),
+        ("m", lambda path: (path.mkdir(), (path / "config.json").touch()), "as transformers"),
         ("m.keras", lambda path: path.write_bytes(b"PK\x03\x04junk"), "damaged zip"),
         ("saved_model.pb", lambda path: path.write_bytes(b"\x08\x01"), "part of a SavedModel"),
     ],
-    ids=["empty", "text", "missing", "folder", "zip", "bad-zip", "pb"],
+    ids=["empty", "text", "missing", "folder", "zip", "pt2-2.7", "weights", "hf", "bad-zip", "pb"],
 )
 def test_says_what_was_found(tmp_path: Path, name: str, build: object, said: str) -> None:
     build(tmp_path / name)  # type: ignore[operator]

@@ -223,7 +223,7 @@ class Fault:
     model: str
     kind: str
     operator: str
-    plant: Callable[[Any], None]
+    plant: Callable[[Any], object]
 
 
 def _swap(axis: int) -> Callable[[Array], Array]:
@@ -235,32 +235,60 @@ def _swap(axis: int) -> Callable[[Array], Array]:
     return swapped
 
 
+def _faults(model: str, table: dict[str, tuple[str, Callable[[Any], object]]]) -> list[Fault]:
+    return [Fault(model, kind, *entry) for kind, entry in table.items()]
+
+
+def _attribute(name: str, attribute: str, value: Any) -> tuple[str, Callable[[Any], object]]:
+    return name, lambda m: set_attribute(m, name, attribute, value)
+
+
+def _kind(name: str, kind: str) -> tuple[str, Callable[[Any], object]]:
+    return name, lambda m: replace_kind(m, name, kind)
+
+
+def _weight(
+    name: str, change: Callable[[Array], Array], *weights: str
+) -> tuple[str, Callable[[Any], object]]:
+    return name, lambda m: [change_weight(m, weight, change) for weight in weights]
+
+
 FAULTS = [
-    Fault("cnn", "wrong_epsilon", "stem_bn", lambda m: set_attribute(m, "stem_bn", "epsilon", 1e-5)),
-    Fault("cnn", "swapped_axis", "probabilities", lambda m: set_attribute(m, "probabilities", "axis", 0)),
-    Fault("cnn", "transposed_weight", "dense", lambda m: change_weight(m, "dense_w", np.transpose)),
-    Fault("cnn", "dropped_bias", "pointwise", lambda m: drop_input(m, "pointwise", 2)),
-    Fault("cnn", "saturated_scale", "quantize", lambda m: change_weight(m, "q_scale", lambda s: s / 2)),
-    Fault("cnn", "wrong_padding", "mix", lambda m: set_attribute(m, "mix", "pads", [0, 0, 2, 2])),
-    Fault("cnn", "rounding", "round", lambda m: replace_kind(m, "round", "Floor")),
-    Fault("cnn", "wrong_activation", "stem_relu", lambda m: replace_kind(m, "stem_relu", "Identity")),
-    Fault("cnn", "stale_batch_norm", "depthwise_bn", lambda m: change_weight(m, "depthwise_bn_mean", lambda s: 0 * s)),
-    Fault("cnn", "permuted_channels", "depthwise", lambda m: change_weight(m, "depthwise_w", _swap(0))),
-    Fault("cnn", "off_by_one_crop", "crop", lambda m: [change_weight(m, n, lambda s: s - [0, 1]) for n in ("crop_start", "crop_end")]),
-    Fault("cnn", "wrong_reduction", "mean", lambda m: replace_kind(m, "mean", "ReduceMax")),
-    Fault("encoder", "wrong_epsilon", "one_up_norm", lambda m: set_attribute(m, "one_up_norm", "epsilon", 1e-3)),
-    Fault("encoder", "swapped_axis", "two_attention_weights", lambda m: set_attribute(m, "two_attention_weights", "axis", -2)),
-    Fault("encoder", "transposed_weight", "one_attention_q", lambda m: change_weight(m, "one_attention_q_w", np.transpose)),
-    Fault("encoder", "dropped_bias", "two_up_bias", lambda m: change_weight(m, "two_up_b", lambda b: 0 * b)),
-    Fault("encoder", "saturated_scale", "quantize", lambda m: change_weight(m, "q_scale", lambda s: s / 2)),
-    Fault("encoder", "wrong_padding", "local", lambda m: set_attribute(m, "local", "pads", [2, 0])),
-    Fault("encoder", "rounding", "floor", lambda m: replace_kind(m, "floor", "Round")),
-    Fault("encoder", "wrong_activation", "one_erf", lambda m: replace_kind(m, "one_erf", "Tanh")),
-    Fault("encoder", "stale_batch_norm", "head_bn", lambda m: change_weight(m, "head_var", lambda s: 0 * s + 1)),
-    Fault("encoder", "permuted_channels", "one_down", lambda m: change_weight(m, "one_down_w", _swap(0))),
-    Fault("encoder", "off_by_one_crop", "crop", lambda m: [change_weight(m, n, lambda s: s - 1) for n in ("crop_start", "crop_end")]),
-    Fault("encoder", "wrong_reduction", "mean", lambda m: replace_kind(m, "mean", "ReduceMax")),
-]  # fmt: skip
+    *_faults(
+        "cnn",
+        {
+            "wrong_epsilon": _attribute("stem_bn", "epsilon", 1e-5),
+            "swapped_axis": _attribute("probabilities", "axis", 0),
+            "transposed_weight": _weight("dense", np.transpose, "dense_w"),
+            "dropped_bias": ("pointwise", lambda m: drop_input(m, "pointwise", 2)),
+            "saturated_scale": _weight("quantize", lambda s: s / 2, "q_scale"),
+            "wrong_padding": _attribute("mix", "pads", [0, 0, 2, 2]),
+            "rounding": _kind("round", "Floor"),
+            "wrong_activation": _kind("stem_relu", "Identity"),
+            "stale_batch_norm": _weight("depthwise_bn", lambda s: 0 * s, "depthwise_bn_mean"),
+            "permuted_channels": _weight("depthwise", _swap(0), "depthwise_w"),
+            "off_by_one_crop": _weight("crop", lambda s: s - [0, 1], "crop_start", "crop_end"),
+            "wrong_reduction": _kind("mean", "ReduceMax"),
+        },
+    ),
+    *_faults(
+        "encoder",
+        {
+            "wrong_epsilon": _attribute("one_up_norm", "epsilon", 1e-3),
+            "swapped_axis": _attribute("two_attention_weights", "axis", -2),
+            "transposed_weight": _weight("one_attention_q", np.transpose, "one_attention_q_w"),
+            "dropped_bias": _weight("two_up_bias", lambda b: 0 * b, "two_up_b"),
+            "saturated_scale": _weight("quantize", lambda s: s / 2, "q_scale"),
+            "wrong_padding": _attribute("local", "pads", [2, 0]),
+            "rounding": _kind("floor", "Round"),
+            "wrong_activation": _kind("one_erf", "Tanh"),
+            "stale_batch_norm": _weight("head_bn", lambda s: 0 * s + 1, "head_var"),
+            "permuted_channels": _weight("one_down", _swap(0), "one_down_w"),
+            "off_by_one_crop": _weight("crop", lambda s: s - 1, "crop_start", "crop_end"),
+            "wrong_reduction": _kind("mean", "ReduceMax"),
+        },
+    ),
+]
 """Twelve kinds in each model."""
 
 BUILDERS: dict[str, Callable[[], Any]] = {"cnn": cnn, "encoder": encoder}

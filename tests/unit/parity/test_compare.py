@@ -115,6 +115,7 @@ def test_kernels_widen_by_a_bounded_factor(values) -> None:
         pytest.param([[1.0, np.inf]], [[1.0, -np.inf]], "NaN or infinite", id="sign of inf"),
         pytest.param([[1.0, 2.0]], [[1.0, np.inf]], "NaN or infinite", id="overflow"),
         pytest.param([[np.nan]], [[np.nan]], "proves nothing", id="nothing but NaN"),
+        pytest.param([[-np.inf]], [[-np.inf]], None, id="nothing but infinities"),
         pytest.param(np.zeros((2, 3)), np.zeros((2, 3)), None, id="zero"),
         pytest.param(np.zeros((2, 3)), np.full((2, 3), 1e-8), None, id="noise on zero"),
         pytest.param(np.zeros((2, 3)), np.full((2, 3), 1e-3), "times", id="no zero"),

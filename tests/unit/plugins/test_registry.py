@@ -6,6 +6,7 @@ import pytest
 
 from taxiway.errors import PluginError
 from taxiway.plugins import SECTIONS, Registry, Step, registry
+from taxiway.plugins.registry import install_line
 
 GROUP = "taxiway.optimize"
 FLOAT16 = "taxiway.optimize.float16:Float16"
@@ -57,3 +58,20 @@ def test_one_name_claimed_twice() -> None:
 def test_the_same_entry_found_twice_is_one_plugin() -> None:
     twice = plugins((GROUP, "float16", FLOAT16), (GROUP, "float16", FLOAT16))
     assert list(twice.section("optimize")) == ["float16"]
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [
+        ("torch", "torch"),
+        ("onnxscript", "torch"),
+        ("safetensors.torch", "torch"),
+        ("transformers", "huggingface"),
+        ("sklearn", "sklearn"),
+        ("scikit-learn", "sklearn"),
+        ("skl2onnx", "sklearn"),
+        ("skops.io", "sklearn"),
+    ],
+)
+def test_a_missing_framework_names_its_extra(module: str, extra: str) -> None:
+    assert install_line([module]) == f"pip install 'taxiway[{extra}]'"

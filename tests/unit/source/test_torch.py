@@ -83,7 +83,7 @@ def test_arguments_and_a_function(installed: Path, tmp_path: Path) -> None:
     torch.save(nets.Regressor(hidden=7).state_dict(), tmp_path / "w.pth")
     options = {"factory": "runway_models.nets:make", "inputs": INPUTS}
     bring_in(tmp_path / "w.pth", tmp_path / "good", arguments={"hidden": 7}, **options)
-    with pytest.raises(StepError, match="do not fit 'runway_models.nets:make': .*size mismatch"):
+    with pytest.raises(StepError, match=r"do not fit 'runway_models.nets:make': .*size mismatch"):
         bring_in(tmp_path / "w.pth", tmp_path / "bad", arguments={"hidden": 8}, **options)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from taxiway.errors import StepError
 from taxiway.model import Model
 
 SIGNATURE = "serving_default"
+_COUNTED = re.compile(r"(?:(?<=/)|^)\d+$")
 
 
 def write_saved_model(
@@ -55,14 +57,9 @@ def write_saved_model(
         }
 
     try:
-        signature = serve.get_concrete_function(**specs)
-        module = tf.Module()
-        used = {id(variable): variable for variable in signature.graph.variables}
-        # In the network's order; onnx2tf hides those of some layers from Keras.
-        known = [variable for variable in network.variables if id(variable) in used]
-        listed = {id(variable) for variable in known}
-        module.weights = known + [v for at, v in used.items() if at not in listed]
-        tf.saved_model.save(module, str(path), signatures={SIGNATURE: signature})
+        frozen = _frozen(serve.get_concrete_function(**specs))
+        signature = tf.function(frozen, autograph=False).get_concrete_function(**specs)
+        tf.saved_model.save(tf.Module(), str(path), signatures={SIGNATURE: signature})
     except (AssertionError, KeyError, TypeError, ValueError, tf.errors.OpError) as error:
         reason = " ".join(str(error).split())[:500]
         raise StepError(
@@ -70,6 +67,44 @@ def write_saved_model(
             "choose convert=onnx",
         ) from error
     make_canonical(path)
+
+
+def _frozen(function: Any) -> Callable[..., dict[str, Any]]:
+    """`function` with its variables and captured tensors as constants, and those numbered from 0:
+    TensorFlow names captures by a counter that runs through the process."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    constant = convert_variables_to_constants_v2(function)
+    graph = _renumbered(constant.graph.as_graph_def())
+    inputs = [tensor.name for tensor in constant.inputs]
+    outputs = [tensor.name for tensor in constant.outputs]
+    takes = list(function.structured_input_signature[1])
+    # As tf.nest flattens a dict.
+    gives = sorted(function.structured_outputs)
+
+    def call(**tensors: Any) -> dict[str, Any]:
+        given = {inner: tensors[name] for inner, name in zip(inputs, takes, strict=True)}
+        results = tf.graph_util.import_graph_def(graph, given, outputs, name="")
+        return dict(zip(gives, results, strict=True))
+
+    return call
+
+
+def _renumbered(graph: Any) -> Any:
+    names = [node.name for node in graph.node if node.op == "Const" and _COUNTED.search(node.name)]
+    new = {
+        name: f"{_COUNTED.sub('', name)}captured_{at}"
+        for at, name in enumerate(sorted(names, key=_number))
+    }
+    for node in graph.node:
+        node.name = new.get(node.name, node.name)
+        node.input[:] = [new.get(name, name) for name in node.input]
+    return graph
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("/")[2])
 
 
 def _shape(value: Any) -> list[int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,23 +14,31 @@ _FOREIGN = re.compile(r"[^A-Za-z0-9_.]+")
 class Renamed:
     """What the parts of a graph were called before.
 
-    tensors: new name -> old. nodes: new name -> `Op 'old'`, as messages show it.
+    tensors: new name -> old. nodes: new name -> `Op 'old'`, as messages show it. expanded: operators
+    of the model that other ones took the place of.
     """
 
     tensors: dict[str, str] = field(default_factory=dict)
     nodes: dict[str, str] = field(default_factory=dict)
+    expanded: tuple[str, ...] = ()
 
     def label(self, node: str | None) -> str:
-        return self.nodes.get(node or "", f"node '{node}'")
+        return self.nodes.get(node or "", f"node '{node}'") + after(self.expanded)
 
 
-def rename(graph: Any) -> Renamed:
+def after(expanded: Iterable[str]) -> str:
+    """Where an operator may come from that the model itself does not have."""
+    listed = ", ".join(expanded)
+    return f" (after {listed} was expanded)" if listed else ""
+
+
+def rename(graph: Any, expanded: tuple[str, ...] = ()) -> Renamed:
     """Give every tensor and node of `graph` a name of letters, digits, `_` and `.`, each once.
 
     A node without a name gets that of its operator. Subgraphs are not looked into: `prepare`
     refuses them.
     """
-    renamed = Renamed()
+    renamed = Renamed(expanded=expanded)
     taken: set[str] = set()
     new: dict[str, str] = {"": ""}
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from taxiway.convert.from_onnx.compare import equal
+from taxiway.convert.from_onnx.converters import converted_ops
 from taxiway.convert.from_onnx.lowerings.operation import NotKnown
 from taxiway.convert.from_onnx.piece import Differs, Piece, Trace, converted, lowered
 from taxiway.convert.from_onnx.prepare import Prepared, with_shapes
 from taxiway.convert.from_onnx.reference import traces
 from taxiway.convert.from_onnx.run import Onnx2tfFailed, work_folder
-from taxiway.convert.preflight_onnx_tflite import converted_ops
 from taxiway.errors import StepError
 
 _CHANNELS_LAST = frozenset(
@@ -25,6 +25,12 @@ _CHANNELS_LAST = frozenset(
 """Operators that TensorFlow computes with the channels last: where there are several, a graph
 converted whole needs a transposition only at its ends."""
 
+_SEARCHED = frozenset(
+    {"Concat", "Einsum", "Expand", "GatherElements", "MatMul", "Reshape", "Tile", "Transpose"}
+)
+_MAX_RANK = 4
+"""For these operators onnx2tf tries all orders of the axes; with more axes that takes minutes."""
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -33,10 +39,6 @@ class Chain:
     pieces: Sequence[tuple[str, Piece]]
     constants: Mapping[str, Any]
     outputs: Sequence[str]
-
-    @property
-    def variables(self) -> Sequence[Any]:
-        return [variable for _, piece in self.pieces for variable in piece.variables]
 
     def __call__(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
         import tensorflow as tf
@@ -57,7 +59,7 @@ def builds(prepared: Prepared, name: str) -> Iterator[Piece]:
     """
     proto = prepared.proto
     samples = _samples(proto, name)
-    if _worth_one_piece(proto):
+    if _worth_one_piece(proto, samples[0]):
         try:
             with work_folder() as folder:
                 whole = converted(proto, samples, folder)
@@ -74,7 +76,7 @@ def _samples(proto: Any, name: str) -> Sequence[Trace]:
     try:
         return traces(proto)
     except Exception as error:
-        said = " ".join(str(error).split())[-300:]
+        said = " ".join(str(error).split())[:300]
         raise StepError(
             f"{name} runs on none of the made-up samples with which its conversion is checked "
             f"({', '.join(map(_shown, proto.graph.input))}); ONNX Runtime: {said}",
@@ -87,12 +89,19 @@ def _shown(value: Any) -> str:
     return f"{value.name}[{', '.join(a.dim_param or str(a.dim_value or '?') for a in axes)}]"
 
 
-def _worth_one_piece(proto: Any) -> bool:
+def _worth_one_piece(proto: Any, sample: Trace) -> bool:
     """onnx2tf needs a converter for every node, and takes only outputs that a node gives."""
     ops = [node.op_type for node in proto.graph.node]
     given = {name for node in proto.graph.node for name in node.output}
     return (
         len(ops) > 1
+        and not any(
+            sample[name].ndim > _MAX_RANK
+            for node in proto.graph.node
+            if node.op_type in _SEARCHED
+            for name in node.output
+            if name
+        )
         and not _CHANNELS_LAST.isdisjoint(ops)
         and set(ops) <= converted_ops()
         and given >= {value.name for value in proto.graph.output}

@@ -20,13 +20,7 @@ class Differs(Exception):
 
 
 class Piece(Protocol):
-    """Takes TensorFlow tensors by name, in ONNX's order of axes, and gives them.
-
-    variables: the TensorFlow variables that it reads.
-    """
-
-    @property
-    def variables(self) -> Sequence[Any]: ...
+    """Takes TensorFlow tensors by name, in ONNX's order of axes, and gives them."""
 
     def __call__(self, tensors: Mapping[str, Any]) -> dict[str, Any]: ...
 
@@ -39,10 +33,6 @@ class Converted:
     inputs: Sequence[str]
     outputs: Sequence[str]
     orders: Sequence[tuple[int, ...]]
-
-    @property
-    def variables(self) -> Sequence[Any]:
-        return list(self.keras.variables)
 
     def __call__(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
         values = _call(self.keras, [tensors[name] for name in self.inputs])
@@ -59,10 +49,6 @@ class Lowered:
     inputs: Sequence[str]
     outputs: Sequence[str]
     constants: Mapping[str, Any]
-
-    @property
-    def variables(self) -> Sequence[Any]:
-        return ()
 
     def __call__(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
         lower = lowering(self.domain, self.operation.op)

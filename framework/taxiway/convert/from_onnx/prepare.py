@@ -9,6 +9,7 @@ from typing import Any
 
 from taxiway.convert.from_onnx.names import Renamed, rename
 from taxiway.convert.from_onnx.refuse import refuse_ends, refuse_operators
+from taxiway.convert.preflight_onnx_tflite import EXPANDED
 from taxiway.convert.repairs import apply_repairs
 from taxiway.errors import StepError
 from taxiway.model import Model
@@ -44,11 +45,13 @@ def prepare(model: Model, note: Noted) -> Prepared:
     if proto.functions:
         proto = onnx.inliner.inline_local_functions(proto)
     _drop_constants_from_inputs(proto.graph)
+    before = {node.op_type for node in proto.graph.node}
     apply_repairs(proto, "before onnx2tf", note)
     proto = _folded(proto, name)
+    expanded = tuple(sorted((before & EXPANDED) - {node.op_type for node in proto.graph.node}))
     apply_repairs(proto, "before onnx2tf", note)
-    refuse_operators(proto, name)
-    renamed = rename(proto.graph)
+    refuse_operators(proto, name, expanded)
+    renamed = rename(proto.graph, expanded)
     return Prepared(with_shapes(proto), renamed)
 
 

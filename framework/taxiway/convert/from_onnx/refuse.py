@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
+from taxiway.convert.from_onnx.names import after
 from taxiway.convert.onnx_names import subgraphs
 from taxiway.convert.preflight_onnx_tflite import CONTROL_FLOW, missing_ops
 from taxiway.errors import StepError
@@ -45,9 +47,9 @@ def refuse_ends(model: Any, name: str) -> None:
         raise StepError(f"{name} cannot become TensorFlow: {'; '.join(reasons)}", _ELSEWHERE)
 
 
-def refuse_operators(model: Any, name: str) -> None:
+def refuse_operators(model: Any, name: str, expanded: Sequence[str] = ()) -> None:
     """Raise StepError that names the operators which onnx2tf has no converter for, and control flow
-    that does not depend on constants alone."""
+    that does not depend on constants alone. expanded: what they may come from."""
     counts = Counter(
         ("" if node.domain == "ai.onnx" else node.domain, node.op_type)
         for node in _nodes(model.graph)
@@ -57,7 +59,8 @@ def refuse_operators(model: Any, name: str) -> None:
     missing += [f"{op} ({counts['', op]} nodes), {_UNKNOWN[op]}" for op in flow if op in _UNKNOWN]
     if missing:
         raise StepError(
-            f"{name} cannot become TensorFlow: no converter for {', '.join(missing)}", _ELSEWHERE
+            f"{name} cannot become TensorFlow: no converter for {', '.join(missing)}{after(expanded)}",
+            _ELSEWHERE,
         )
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +24,49 @@ IMAGES = "calibration_image_sample_data_20x128x128x3_float32.npy"
 (onnx2tf/utils/common_functions.py, download_test_image_data)."""
 
 
+SECONDS = 120.0
+"""The longest that one call of onnx2tf may take; node by node is the way out."""
+
+
 class Onnx2tfFailed(Exception):
     """onnx2tf gave no model. node: the name of the node it stopped at, where it says."""
 
     def __init__(self, reason: str, node: str | None) -> None:
         super().__init__(reason)
         self.node = node
+
+
+class _TooLong(BaseException):
+    """No Exception, for onnx2tf catches those and goes on."""
+
+
+@contextlib.contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """Raise _TooLong after `seconds`: onnx2tf may try all orders of the axes of two tensors, which are
+    500 000 for six axes. Without effect outside of the main thread, where signals do not arrive."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _imported() -> Any:
+    """onnx2tf takes Python's limit on recursion away, without which a nested file ends the process."""
+    limit = sys.getrecursionlimit()
+    import onnx2tf
+
+    sys.setrecursionlimit(limit)
+    return onnx2tf
 
 
 def keras_model(proto: Any, samples: Mapping[str, np.ndarray[Any, Any]], folder: Path) -> Any:
@@ -41,19 +81,21 @@ def keras_model(proto: Any, samples: Mapping[str, np.ndarray[Any, Any]], folder:
         _save(path, array)
         given.append([name, str(path)])
     try:
-        import onnx2tf
-
-        return onnx2tf.convert(
-            onnx_graph=proto,
-            input_onnx_file_path=None,
-            output_folder_path=str(folder / "result"),
-            not_use_onnxsim=True,
-            not_use_opname_auto_generate=True,
-            keep_shape_absolutely_input_names=[value.name for value in proto.graph.input],
-            custom_input_op_name_np_data_path=given or None,
-            disable_model_save=True,
-            verbosity="error",
-        )
+        onnx2tf = _imported()
+        with _deadline(SECONDS):
+            return onnx2tf.convert(
+                onnx_graph=proto,
+                input_onnx_file_path=None,
+                output_folder_path=str(folder / "result"),
+                not_use_onnxsim=True,
+                not_use_opname_auto_generate=True,
+                keep_shape_absolutely_input_names=[value.name for value in proto.graph.input],
+                custom_input_op_name_np_data_path=given or None,
+                disable_model_save=True,
+                verbosity="error",
+            )
+    except _TooLong as error:
+        raise Onnx2tfFailed(f"it gave no result within {SECONDS:.0f} s", None) from error
     except SystemExit as error:
         raise Onnx2tfFailed("it gave up without a reason", None) from error
     except ImportError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from taxiway.convert.from_onnx.names import after
 from taxiway.convert.from_onnx.prepare import Prepared
 from taxiway.errors import StepError
 
@@ -29,6 +30,7 @@ def named(error: StepError, prepared: Prepared) -> StepError:
     elements = dict.fromkeys(
         e for types in _TYPES.findall(message) for e in _ELEMENT.findall(types)
     )
+    about += after(prepared.renamed.expanded)
     on = f" on {', '.join(map(_dtype, elements))}" if elements else ""
     return StepError(f"{error.message} ({about}{on})", error.hint)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from taxiway.convert.from_onnx.converters import converted_ops
 from taxiway.convert.from_onnx.lowerings import lowering
 from taxiway.convert.onnx_names import subgraphs
-from taxiway.convert.preflight_onnx_tflite import converted_ops
 from taxiway.convert.repairs.repair import Repair
 
 

@@ -11,6 +11,7 @@ from taxiway.convert.repairs import (
     expand_function,
     float16_compute,
     float64_compute,
+    linear_ml,
     scalar_input,
     unroll,
     unroll_loop,
@@ -20,6 +21,7 @@ from taxiway.plugins.step import Note, Noted
 
 REPAIRS: tuple[Repair, ...] = (
     erfc.REPAIR,
+    linear_ml.REPAIR,
     float16_compute.REPAIR,
     float64_compute.REPAIR,
     expand_function.REPAIR,

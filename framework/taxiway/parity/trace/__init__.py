@@ -47,14 +47,19 @@ class Trace(Protocol):
 
     All arrays are real-valued: a tensor with a scale and a zero point is given as
     scale * (stored - zero_point), and is stored again where it is fed.
+
+    inputs: the tensors that take the model's inputs, in the order of its signature. outputs: those
+    that give its outputs, likewise. operators: each after those that it takes tensors from.
     """
 
-    model: Model
-    operators: Sequence[Operator]
-    inputs: Sequence[str]
-    """Tensors that take the model's inputs, in the order of its signature."""
-    outputs: Sequence[str]
-    """Tensors that give the model's outputs, in the order of its signature."""
+    @property
+    def model(self) -> Model: ...
+    @property
+    def operators(self) -> Sequence[Operator]: ...
+    @property
+    def inputs(self) -> Sequence[str]: ...
+    @property
+    def outputs(self) -> Sequence[str]: ...
 
     def constant(self, name: str) -> Array | None:
         """The value of a tensor that the file stores; None for any other."""

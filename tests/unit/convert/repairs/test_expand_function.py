@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,13 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from taxiway.convert.preflight_onnx_tflite import EXPANDED, converted_ops
+from taxiway.convert.from_onnx.converters import converted_ops
+from taxiway.convert.preflight_onnx_tflite import EXPANDED
 from taxiway.convert.repairs.expand_function import REPAIR
 
-pytest.importorskip("onnx2tf", reason="the repair knows what onnx2tf lacks")
+pytestmark = pytest.mark.skipif(
+    find_spec("onnx2tf") is None, reason="the repair knows what onnx2tf lacks"
+)
 
 FLOAT = TensorProto.FLOAT
 

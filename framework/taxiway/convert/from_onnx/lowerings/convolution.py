@@ -152,18 +152,37 @@ def _pool(kind: str) -> Lowering:
             pads = [[a, b + more] for (a, b), more in zip(pads, extra, strict=True)]
         last = _channels_last(x)
         if not any(map(any, pads)):
-            y = tf.nn.pool(last, kernel, kind, strides, "VALID", dilations=dilations)
-            return [_channels_second(y)]
+            return [_channels_second(_pooled(last, kernel, kind, strides, dilations))]
         widths = [[0, 0], *pads, [0, 0]]
         filling = last.dtype.min if kind == "MAX" else 0
         padded = tf.pad(last, widths, constant_values=filling)
-        y = tf.nn.pool(padded, kernel, kind, strides, "VALID", dilations=dilations)
+        y = _pooled(padded, kernel, kind, strides, dilations)
         if kind == "AVG" and not counted:
             ones = tf.pad(tf.ones_like(last[:1, ..., :1]), widths)
-            y = y / tf.nn.pool(ones, kernel, kind, strides, "VALID", dilations=dilations)
+            y = y / _pooled(ones, kernel, kind, strides, dilations)
         return [_channels_second(y)]
 
     return lower
+
+
+def _pooled(
+    x: Any, kernel: Sequence[int], kind: str, strides: Sequence[int], dilations: Sequence[int]
+) -> Any:
+    """Pooling without padding. TFLite pools two axes at most; a third one is pooled on its own, which
+    gives the same maximum and the same mean."""
+    import tensorflow as tf
+
+    if len(kernel) < 3:
+        return tf.nn.pool(x, kernel, kind, strides, "VALID", dilations=dilations)
+    depth, *plane = x.shape[1:]
+    if len(kernel) > 3 or None in (depth, *plane) or max(dilations) > 1:
+        raise NotKnown("a pooling over more than two axes of unknown size")
+    flat = tf.nn.pool(tf.reshape(x, [-1, *plane]), kernel[1:], kind, strides[1:], "VALID")
+    rows, columns, channels = flat.shape[1:]
+    lines = tf.reshape(flat, [-1, depth, rows * columns, channels])
+    y = tf.nn.pool(lines, [kernel[0], 1], kind, [strides[0], 1], "VALID")
+    fixed = -1 if x.shape[0] is None else x.shape[0]
+    return tf.reshape(y, [fixed, y.shape[1], rows, columns, channels])
 
 
 def _ceiling(x: Any, reach: Sequence[int], strides: Sequence[int], pads: Pads) -> list[int]:

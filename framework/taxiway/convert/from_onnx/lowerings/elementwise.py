@@ -211,7 +211,8 @@ def _is_inf(operation: Operation) -> list[Any]:
     import tensorflow as tf
 
     x = operation.inputs[0]
-    found = tf.math.is_inf(x)
+    # The TFLite converter (2.21) makes something of IsInf that is always false.
+    found = tf.abs(x) > x.dtype.max
     if not operation.attribute("detect_negative", 1):
         found &= x > 0
     if not operation.attribute("detect_positive", 1):
@@ -220,12 +221,21 @@ def _is_inf(operation: Operation) -> list[Any]:
 
 
 def _shift(operation: Operation) -> list[Any]:
+    """Counts outside of the type's bits leave only copies of the sign, which TensorFlow leaves open."""
+    import numpy as np
     import tensorflow as tf
 
-    shift = tf.bitwise.left_shift
-    if operation.attribute("direction", b"LEFT") == b"RIGHT":
-        shift = tf.bitwise.right_shift
-    return [shift(*map(tf.convert_to_tensor, operation.inputs))]
+    right = operation.attribute("direction", b"LEFT") == b"RIGHT"
+    shift = tf.bitwise.right_shift if right else tf.bitwise.left_shift
+    x, count = map(tf.convert_to_tensor, operation.inputs)
+    bits, given = x.dtype.size * 8, operation.inputs[1]
+    known = isinstance(given, np.ndarray) and bool(((given >= 0) & (given < bits)).all())
+    if known or x.dtype.is_unsigned:
+        return [shift(x, count)]
+    inside = (count >= 0) & (count < bits)
+    zeros = tf.zeros_like(x + count)
+    signs = tf.where(x < 0, zeros - 1, zeros) if right else zeros
+    return [tf.where(inside, shift(x, tf.where(inside, count, tf.zeros_like(count))), signs)]
 
 
 def _batch_normalization(operation: Operation) -> list[Any]:

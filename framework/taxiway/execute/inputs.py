@@ -1,0 +1,79 @@
+"""What a step depends on besides its options: the steps before it, the data it reads, the recipe's card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from taxiway.compose.recipe import Recipe
+from taxiway.compose.redact import redact_options
+from taxiway.execute.plan import PlannedStep
+from taxiway.plugins import LICENCE, Config, Dataset, Selection, Step, registry
+
+
+def inputs_of(
+    recipe: Recipe,
+    step: Step,
+    options: Config,
+    uses: Mapping[str, str],
+    before: Sequence[PlannedStep],
+) -> dict[str, Any]:
+    """Keys of the results that the step gets, fingerprints of the rows that it reads, and for a
+    deployment what the bundle says of the recipe.
+
+    Raises ValueError where it reads samples and the recipe has none, StepError for a split that the
+    data does not have.
+    """
+    keys = {planned.name: planned.key for planned in before}
+    inputs: dict[str, Any] = {role: keys[name] for role, name in uses.items() if role in step.needs}
+    selections = step.reads(options)
+    if selections:
+        dataset = open_data(recipe)
+        if dataset is None:
+            raise ValueError(
+                "it reads samples, but the recipe has no data section; add `- data: npz`"
+            )
+        inputs["data"] = {_label(s): dataset.fingerprint(s) for s in selections}
+    if step.section == "deploy":
+        evaluate = recipe.section("evaluate") or {}
+        inputs["gates"] = evaluate.get("gates")
+        inputs["recipe"] = _card(recipe, before)
+        dataset = open_data(recipe)
+        inputs["class_names"] = dataset.class_names if dataset else None
+    return inputs
+
+
+def _card(recipe: Recipe, before: Sequence[PlannedStep]) -> dict[str, Any]:
+    """What a bundle may say of its recipe and of the steps before it."""
+    steps = [
+        {"name": step.name, "plugin": step.parts["plugin"], "options": step.parts["options"]}
+        for step in before
+        if step.section != "parity"
+    ]
+    common = recipe.common
+    card: dict[str, Any] = {
+        "name": common.name,
+        "description": common.description,
+        "steps": steps,
+    }
+    licence = getattr(before[0].options, LICENCE, None)
+    if licence:
+        card[LICENCE] = licence
+    plain: dict[str, Any] = redact_options(msgspec.to_builtins(card), recipe.secrets)
+    return plain
+
+
+def _label(selection: Selection) -> str:
+    """The name of what is read; how many rows is one of the step's options."""
+    return f"{selection.split} {'inputs and labels' if selection.labels else 'inputs'}"
+
+
+def open_data(recipe: Recipe) -> Dataset | None:
+    """The recipe's dataset; None where it has no data section."""
+    if not recipe.section("data"):
+        return None
+    plugin = registry().get("data", recipe.options["data"]["type"])
+    dataset: Dataset = plugin.implementation(None).open(recipe.typed(("data",)), recipe.common.seed)
+    return dataset
