@@ -156,18 +156,18 @@ def test_killed_after_each_rename_it_still_gets_to_the_end(
     check_resumed(runs, killed, onnx_recipe, clean)
 
 
-@pytest.mark.parametrize("number", range(1, 11) if FULL else (3, 7, 10))
+@pytest.mark.parametrize("number", range(1, 12) if FULL else (3, 8, 11))
 def test_killed_before_a_rename(number, runs, clean, onnx_recipe: Path, tmp_path: Path) -> None:
-    """1 to 5 publish a step; then come model, bundle, lock, recipe and report of the run folder."""
+    """1 to 6 publish a step; then come model, bundle, lock, recipe and report of the run folder."""
     script = tmp_path / "renames.py"
     script.write_text(RENAMES)
     killed = runs.start(onnx_recipe, program=(str(script), f"before {number}"))
     assert killed.end()[0] == -signal.SIGKILL
-    assert len(runs.published()) == min(number - 1, 5)
+    assert len(runs.published()) == min(number - 1, 6)
     (folder,) = killed.folders()
     kept = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     order = ["blobs_int8.onnx", "bundle", "blobs_int8.lock", "recipe.json", "report.json"]
-    assert kept == {"events.jsonl", "worker.log", *order[: max(number - 6, 0)]}
+    assert kept == {"events.jsonl", "worker.log", *order[: max(number - 7, 0)]}
     check_resumed(runs, killed, onnx_recipe, clean)
 
 
@@ -189,7 +189,7 @@ def test_an_interrupted_run_says_how_to_go_on(
         run.process.send_signal(number)
     code, _, err = run.end()
     assert code == 130
-    assert "error: interrupted; 1 of 5 steps are finished and kept" in err
+    assert "error: interrupted; 1 of 6 steps are finished and kept" in err
     assert "hint: run the same command again to go on from there" in err
     assert "Traceback" not in err
     assert workers

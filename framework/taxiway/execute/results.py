@@ -136,6 +136,8 @@ class Results:
             "data": {"plugin": data["type"], "options": data} if data and reads else None,
             "recipe": self._card(plan, step),
         }
+        if step.section == "parity":
+            task["approximates"] = plan.named(step.uses["model"]).plugin.step.approximates
         for role, name in step.uses.items():
             entry = self.entries[name]
             if role == "evaluation":

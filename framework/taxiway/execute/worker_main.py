@@ -141,6 +141,7 @@ def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:
         workdir=workdir,
         seed=task["seed"],
         reference=_model(task, "reference"),
+        approximates=bool(task.get("approximates")),
         baseline=_measurement(task),
         data=_dataset(task),
         figures=task.get("figures") or {},

@@ -24,7 +24,8 @@ _WORDS = ("runway", "taxi", "hangar", "a b", "")
 def real_samples(signature: Signature, data: Dataset, selection: Selection) -> dict[str, Array]:
     """The first rows of a split, preprocessed as the recipe says, under the model's input names.
 
-    Integers for an input of real values, such as pixels, become float32.
+    Integers for an input of real values, such as pixels, become float32. Rows without content are
+    left out.
     """
     count = data.count(selection)
     if not count:
@@ -32,10 +33,30 @@ def real_samples(signature: Signature, data: Dataset, selection: Selection) -> d
     batch = next(iter(data.batches(selection, count)))
     samples = bound(signature, batch.inputs)
     real = {spec.name for spec in signature.inputs if _is_real(spec)}
-    return {
-        name: array.astype(np.float32) if name in real and array.dtype.kind in "iub" else array
-        for name, array in samples.items()
-    }
+    return with_content(
+        {
+            name: array.astype(np.float32) if name in real and array.dtype.kind in "iub" else array
+            for name, array in samples.items()
+        }
+    )
+
+
+def with_content(samples: Mapping[str, Array]) -> dict[str, Array]:
+    """The samples but for those whose every input is one constant, such as silence or a black image;
+    all of them where none has content, or where a value alone is a sample.
+
+    A model that normalizes divides nothing by nothing there: basic-pitch moves by 2.5 % on silence
+    between any two runtimes, and by 1e-6 on sounds.
+    """
+    arrays = [array for array in samples.values() if array.ndim > 1 and array.dtype.kind in "fiub"]
+    if len(arrays) < len(samples) or not arrays or len({len(array) for array in arrays}) > 1:
+        return dict(samples)
+    rows = [array.reshape(len(array), -1) for array in arrays if array[0].size > 1]
+    if not rows:
+        return dict(samples)
+    content = np.any([np.any(row != row[:, :1], axis=1) for row in rows], axis=0)
+    chosen = content if content.any() else np.ones_like(content)
+    return {name: array[chosen] for name, array in samples.items()}
 
 
 def _is_real(spec: TensorSpec) -> bool:

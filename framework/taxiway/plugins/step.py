@@ -54,6 +54,7 @@ class Context:
 
     workdir: an empty folder; what the step writes there is its result.
     reference: for `parity`, the model that went into the step which is judged.
+    approximates: for `parity`, whether that step changes the model on purpose.
     baseline: for `evaluate`, what the same evaluation measured on the source.
     data: the recipe's dataset; a step reads only what its `reads` declared.
     figures: what `evaluate` measured and what the gates said, for `deploy`.
@@ -65,6 +66,7 @@ class Context:
     workdir: Path
     seed: int = 0
     reference: Model | None = None
+    approximates: bool = False
     baseline: Measurement | None = None
     data: Dataset | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
@@ -84,6 +86,8 @@ class Step:
     implementations: input format -> `module:Class`, for a plugin that works on several formats.
     not_in_key: options that do not change the result, such as gates or output names.
     seeded: the result depends on `context.seed`, which then enters the cache key.
+    approximates: the step changes what the model computes on purpose, as pruning does: its proof
+    measures the difference, refuses other shapes, dtypes and NaN, and leaves the rest to the gates.
     needs: which earlier results the step gets, and depends on: `model`,
     `reference`, `baseline`, `evaluation`.
     """
@@ -99,6 +103,7 @@ class Step:
     implementations: ClassVar[Mapping[Format, str]] = {}
     not_in_key: ClassVar[frozenset[str]] = frozenset()
     seeded: ClassVar[bool] = False
+    approximates: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset({"model"})
 
     def reads(self, options: Any) -> tuple[Selection, ...]:

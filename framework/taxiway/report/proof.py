@@ -42,12 +42,12 @@ def _proofs(parity: dict[str, dict[str, Any]]) -> Table:
 
 def _worst(outputs: list[dict[str, Any]]) -> dict[str, Any]:
     """The output that comes nearest to its tolerance, or goes furthest over it."""
-    measured = [one for one in outputs if one.get("error") is not None and one.get("tolerance")]
-    return max(measured, key=lambda one: one["error"] / one["tolerance"], default={})
+    measured = [one for one in outputs if one.get("error") is not None]
+    return max(measured, key=lambda one: one["error"] / (one.get("tolerance") or 1), default={})
 
 
 def _number(output: dict[str, Any], name: str) -> str:
-    return f"{output[name]:.2g}" if name in output else "-"
+    return f"{output[name]:.2g}" if output.get(name) is not None else "-"
 
 
 def _ways(result: RunResult) -> Iterator[Text]:

@@ -85,7 +85,8 @@ def convert(name: str, folder: Path) -> Converted:
     import tf2onnx
     from tf2onnx import tf_loader
 
-    from taxiway.convert.keras_export import export
+    from taxiway.convert.ends import EndsConfig, with_sizes
+from taxiway.convert.keras_export import export
     from taxiway.model.inspect import describe
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +110,7 @@ def convert(name: str, folder: Path) -> Converted:
 
     def serve(batch: int | None) -> Path:
         path = folder / f"saved_model_{batch}"
-        export(described, path, batch=batch)
+        export(described, path, with_sizes(described, EndsConfig(batch=batch)))
         return path
 
     free = serve(None)

@@ -8,7 +8,7 @@ import pytest
 from taxiway.errors import StepError
 from taxiway.model import Signature, TensorSpec
 from taxiway.parity.perturb import perturbed
-from taxiway.parity.samples import BATCH, bound, random_samples
+from taxiway.parity.samples import BATCH, bound, random_samples, with_content
 from taxiway.parity.tolerance import PRECISIONS
 
 
@@ -105,3 +105,20 @@ def test_perturbed_inputs_are_off_by_a_unit_at_most(name) -> None:
 
 def test_integers_alone_are_not_perturbed() -> None:
     assert not list(perturbed({"ids": IDS}, PRECISIONS["fp32"], seed=0))
+
+
+@pytest.mark.parametrize(
+    ("samples", "left"),
+    [
+        ({"x": [[0, 0], [1, 2], [3, 3]]}, 1),
+        ({"x": [[0, 0], [1, 1]]}, 2),
+        ({"x": [[0, 0], [1, 2]], "state": [[5, 6], [7, 7]]}, 2),
+        ({"x": [[0, 0], [1, 2]], "state": [[5, 5], [7, 7]]}, 1),
+        ({"x": [[1], [2], [2]]}, 3),
+        ({"x": [1, 2, 3]}, 3),
+    ],
+    ids=["one of three", "none", "another input", "no input", "single values", "no axis"],
+)
+def test_samples_without_content_prove_nothing(samples, left: int) -> None:
+    found = with_content({name: np.array(rows, np.float32) for name, rows in samples.items()})
+    assert {len(array) for array in found.values()} == {left}

@@ -32,6 +32,7 @@ class RoundWeights(Pass):
     Config = RoundWeightsConfig
     accepts = frozenset({"onnx"})
     libraries = ("onnx", "numpy")
+    approximates = True
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
         import onnx
