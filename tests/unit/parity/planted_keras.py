@@ -86,7 +86,7 @@ def convert(name: str, folder: Path) -> Converted:
     from tf2onnx import tf_loader
 
     from taxiway.convert.ends import EndsConfig, with_sizes
-from taxiway.convert.keras_export import export
+    from taxiway.convert.keras_export import export
     from taxiway.model.inspect import describe
 
     folder.mkdir(parents=True, exist_ok=True)
