@@ -75,7 +75,8 @@ def _frozen(function: Any) -> Callable[..., dict[str, Any]]:
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    constant = convert_variables_to_constants_v2(function)
+    # Lowered loops are those of TensorFlow 1, which the TFLite converter does not take.
+    constant = convert_variables_to_constants_v2(function, lower_control_flow=False)
     graph = _renumbered(constant.graph.as_graph_def())
     inputs = [tensor.name for tensor in constant.inputs]
     outputs = [tensor.name for tensor in constant.outputs]
