@@ -192,7 +192,7 @@ def test_an_opset_that_it_does_not_write(sources: dict[str, Model], tmp_path: Pa
     """The exporter only logs that it kept its own opset."""
     with pytest.raises(StepError, match="opset 18 cannot become 13") as caught:
         convert(sources["cnn"], tmp_path / "w", opset=13)
-    assert caught.value.hint == "convert.opset=18"
+    assert "convert.opset=14 to" in (caught.value.hint or "")
 
 
 def test_a_lower_opset_where_it_can(sources: dict[str, Model], tmp_path: Path) -> None:
