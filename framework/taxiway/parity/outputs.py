@@ -96,25 +96,25 @@ class Outputs(plugins.Parity):
             (selection,) = self.reads(options)
             return real_samples(reference.signature, context.data, selection), False
         if options.allow_random:
-            return _random(reference, context.seed), True
+            return _random(reference, context.seed, options.samples), True
         raise StepError(
             "there are no samples to prove the result with",
             "add `data`, or accept random inputs: parity.allow_random=true",
         )
 
 
-def _random(reference: Model, seed: int) -> Tensors:
-    """The first random samples that the reference takes and answers with finite numbers."""
+def _random(reference: Model, seed: int, most: int) -> Tensors:
+    """The first random samples, at most `most`, that the reference takes and answers with finite numbers."""
     import numpy as np
 
     from taxiway.model.runners import open_runner
     from taxiway.parity.observe import leaves
-    from taxiway.parity.samples import bound, random_samples
+    from taxiway.parity.samples import BATCH, bound, random_samples
 
     runner = open_runner(reference)
     taken: Tensors | None = None
     failure: StepError | None = None
-    for inputs in random_samples(reference.signature, seed):
+    for inputs in random_samples(reference.signature, seed, min(most, BATCH)):
         try:
             outputs = leaves(runner.predict(bound(reference.signature, inputs)))
         except StepError as error:

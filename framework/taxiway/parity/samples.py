@@ -63,11 +63,13 @@ def _is_real(spec: TensorSpec) -> bool:
     return spec.quantized or "float" in spec.dtype
 
 
-def random_samples(signature: Signature, seed: int) -> Iterator[dict[str, Array]]:
+def random_samples(
+    signature: Signature, seed: int, rows: int = BATCH
+) -> Iterator[dict[str, Array]]:
     """Guesses at what a model takes, from the likeliest on: normal values, then those in [0, 1).
 
     Axes of one name get one size. Integers are small (they may be indices), masks are ones with
-    zeros at the end, as padding has them.
+    zeros at the end, as padding has them. rows: the size of a free first axis.
     """
     free = any(isinstance(axis, str) for spec in signature.inputs for axis in spec.shape[1:])
     batch = {spec.shape[0] for spec in signature.inputs if spec.shape}
@@ -75,15 +77,15 @@ def random_samples(signature: Signature, seed: int) -> Iterator[dict[str, Array]
         for positive in (False, True):
             random = np.random.default_rng([seed, size, int(positive)])
             yield {
-                spec.name: _random(spec, _sizes(spec, batch, size), positive, random)
+                spec.name: _random(spec, _sizes(spec, batch, size, rows), positive, random)
                 for spec in signature.inputs
             }
 
 
-def _sizes(spec: TensorSpec, batch: set[int | str], size: int) -> tuple[int, ...]:
+def _sizes(spec: TensorSpec, batch: set[int | str], size: int, rows: int) -> tuple[int, ...]:
     """batch: names of first axes, which mean the same where they come later, as in a state."""
     return tuple(
-        axis if isinstance(axis, int) else BATCH if at == 0 or axis in batch else size
+        axis if isinstance(axis, int) else rows if at == 0 or axis in batch else size
         for at, axis in enumerate(data_shape(spec))
         if axis != "..."
     )
