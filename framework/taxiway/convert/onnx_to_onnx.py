@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from taxiway.convert.onnx import OnnxConfig
 from taxiway.model import Model
+from taxiway.model.operators import onnx_operators, onnx_opsets
 from taxiway.plugins import Context, Converter
 
 
@@ -19,6 +21,22 @@ class OnnxToOnnx(Converter):
     accepts = frozenset({"onnx"})
     produces = "onnx"
     libraries = ("onnx", "onnxruntime")
+
+    def lacks(self, path: Path, options: Any) -> tuple[str, ...]:
+        """Operators that an older opset does not have. onnx is imported for that question alone."""
+        if options.opset is None or options.opset >= max(onnx_opsets(path).get("", 0), 1):
+            return ()
+        import onnx
+
+        missing = []
+        for (domain, name), count in sorted(onnx_operators(path).items()):
+            try:
+                if not domain:
+                    onnx.defs.get_schema(name, options.opset, "")
+            except onnx.defs.SchemaError:
+                nodes = f"{count} node{'s' if count != 1 else ''}"
+                missing.append(f"{name} ({nodes}) in opset {options.opset}")
+        return tuple(missing)
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
         from taxiway.convert.onnx_opset import opset_of, with_opset

@@ -74,3 +74,27 @@ def test_select_tf_ops_do_not_fit_a_litert_bundle() -> None:
         taxiway.load("digits_int8", ["convert.select_tf_ops=true"]).plan()
     assert caught.value.problems[0].line
     taxiway.load("digits_int8", ["convert.select_tf_ops=true", "deploy=null"]).plan()
+
+
+@pytest.mark.parametrize(
+    ("opset", "lacking"), [(18, "Gelu (1 node) in opset 18"), (20, None), (22, None)]
+)
+def test_an_opset_that_lacks_an_operator_is_said_by_the_plan(
+    opset: int, lacking: str | None, tmp_path: Path
+) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Gelu", ["x"], ["y"])],
+        "g",
+        [value("x", TensorProto.FLOAT, ["n", 2])],
+        [value("y", TensorProto.FLOAT, ["n", 2])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, tmp_path / "words.onnx")
+    (tmp_path / "words.yaml").write_text(RECIPE.replace("tflite", "onnx"))
+    recipe = taxiway.load(tmp_path / "words.yaml", [f"convert.opset={opset}"]).composed
+    blocked = [attempt.reason for attempt in settle(recipe, Store(tmp_path / "store")).blocked]
+    assert blocked == ([f"onnx has nothing for {lacking}"] if lacking else [])
