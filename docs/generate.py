@@ -51,6 +51,8 @@ EXAMPLES = {
     "evaluate.classification": "digits_int8 evaluate.samples=100 'evaluate.gates.size.max=\"64 KiB\"'",
     "optimize.float16": "digits_int8 'optimize=[float16]'",
     "optimize.quantize_dynamic": "digits_onnx_int8 'optimize=[quantize_dynamic]'",
+    "optimize.quantize_int16": "digits_int8 'optimize=[quantize_int16]'",
+    "optimize.quantize_weights": "digits_int8 'optimize=[quantize_weights]' optimize.quantize_weights.bits=4",
     "optimize.quantize_static": "digits_onnx_int8 optimize.quantize_static.calibration.method=entropy",
     "parity.outputs": "digits_int8 parity.samples=64",
     "source.huggingface": "mine.yaml source=huggingface source.path=all-MiniLM-L6-v2/ source.pooling=mean",

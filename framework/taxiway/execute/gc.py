@@ -49,7 +49,8 @@ def items(root: Path) -> list[Item]:
         *(_item("quarantine", "", path) for path in root.glob("quarantine/*") if path.is_dir()),
         *(
             _item("unfinished", path.name.split("-")[0], path)
-            for path in root.glob("tmp/*")
+            for folder in ("tmp", "checkpoints")
+            for path in root.glob(f"{folder}/*")
             if path.is_dir()
         ),
     ]

@@ -37,7 +37,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     metrics: subject (`source`, `result`) -> metric -> value in seconds, bytes or fractions.
     way: the formats on the way of the conversion. failed_ways: better ways, and why they failed.
     parity: step -> the proof that it did not change the model. notes: step -> what it reported,
-    such as repairs.
+    such as repairs. told: step -> subject -> what it found out.
     trusted: SHA-256 of a source whose own code the recipe let run.
     licence: of the source's model, as the recipe or the model's own files state it.
     artifact: the resulting model. bundle: the deployed folder. folder: where all of it lies.
@@ -52,6 +52,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     failed_ways: tuple[Attempt, ...] = ()
     parity: dict[str, dict[str, Any]] = {}
     notes: dict[str, list[dict[str, Any]]] = {}
+    told: dict[str, dict[str, Any]] = {}
     metrics: dict[str, dict[str, Any]] = {}
     samples: int | None = None
     verdicts: tuple[dict[str, Any], ...] = ()

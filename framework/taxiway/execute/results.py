@@ -135,6 +135,7 @@ class Results:
             "seed": plan.recipe.common.seed,
             "data": {"plugin": data["type"], "options": data} if data and reads else None,
             "recipe": self._card(plan, step),
+            "checkpoints": str(self.store.checkpoints(step.key)),
         }
         if step.section == "parity":
             task["approximates"] = plan.named(step.uses["model"]).plugin.step.approximates

@@ -184,6 +184,7 @@ class _Run:
             failed_ways=tuple(self.failed),
             parity=self.results.recorded(self.plan, "parity", "figures"),
             notes=self.results.recorded(self.plan, None, "notes"),
+            told=self.results.recorded(self.plan, None, "told"),
             trusted=self.results.entries["source"].record["model"].get("trusted"),
             metrics=figures.get("subjects", {}),
             samples=figures.get("n"),

@@ -2,6 +2,7 @@
 
     STORE/steps/ab/<key>/record.json    what the step was, the digest of every file, and its own
     STORE/steps/ab/<key>/files/         what it made
+    STORE/checkpoints/<key>/            what an unfinished step goes on from
 
 A crash leaves either nothing or a whole entry. A hit is verified; a damaged entry is moved to
 STORE/quarantine and made again.
@@ -25,7 +26,7 @@ from taxiway.errors import StepError
 from taxiway.execute.digest import digest_json, digest_tree
 from taxiway.safety.output import refuse_link
 
-FOLDERS = ("steps", "locks", "tmp", "quarantine", "recipes", "downloads")
+FOLDERS = ("steps", "locks", "tmp", "checkpoints", "quarantine", "recipes", "downloads")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Store:
         for folder in (self.root, *(self.root / name for name in FOLDERS)):
             refuse_link(folder, "store", "name the folder itself: --store DIR")
         try:
-            for name in ("steps", "locks", "tmp"):
+            for name in ("steps", "locks", "tmp", "checkpoints"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StepError(
@@ -128,6 +129,10 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def checkpoints(self, key: str) -> Path:
+        """Where the step of `key` keeps what its next attempt goes on from; made by the step itself."""
+        return self.root / "checkpoints" / key
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
@@ -154,6 +159,7 @@ class Store:
             target.parent.mkdir(exist_ok=True)
             workdir.parent.replace(target)
             _sync(target.parent)
+            shutil.rmtree(self.checkpoints(key), ignore_errors=True)
         return Entry(key, body, target / "files")
 
 

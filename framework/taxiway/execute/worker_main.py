@@ -137,6 +137,8 @@ def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:
     options = msgspec.convert(task["options"], plugin.step.Config)
     workdir = Path(task["workdir"])
     notes: list[Note] = []
+    told: dict[str, Any] = {}
+    checkpoints = task.get("checkpoints")
     context = Context(
         workdir=workdir,
         seed=task["seed"],
@@ -148,11 +150,17 @@ def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:
         recipe=task.get("recipe") or {},
         progress=progress,
         note=notes.append,
+        tell=told.__setitem__,
+        checkpoints=Path(checkpoints) if checkpoints else None,
     )
     model = _model(task, "model")
     result = step.run(options, context) if model is None else step.run(model, options, context)
     if isinstance(result, Model):
-        return {"model": result.to_dict(workdir), "notes": [asdict(note) for note in notes]}
+        return {
+            "model": result.to_dict(workdir),
+            "notes": [asdict(note) for note in notes],
+            "told": _plain(told, task["name"]),
+        }
     return {"figures": _plain(result, task["name"])}
 
 

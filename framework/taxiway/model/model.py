@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from taxiway.model.promises import Promise
+
 Format = str
 FORMATS: dict[Format, str] = {
     "keras": "Keras model (.keras, .h5)",
@@ -65,12 +67,14 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """A model on disk. `path` is a file, or a folder for a SavedModel.
 
     trusted: SHA-256 of a Keras file whose stored code the recipe lets run; None for any other model.
+    promises: what passes promised of its weights; held against the file after every step.
     """
 
     format: Format
     path: Path
     signature: Signature
     trusted: str | None = None
+    promises: tuple[Promise, ...] = ()
 
     @property
     def size(self) -> int:
@@ -90,6 +94,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             "path": self.path.relative_to(root).as_posix(),
             "signature": msgspec.to_builtins(self.signature),
             **({"trusted": self.trusted} if self.trusted else {}),
+            **({"promises": msgspec.to_builtins(self.promises)} if self.promises else {}),
         }
 
     @classmethod
@@ -99,4 +104,5 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             path=root / data["path"],
             signature=msgspec.convert(data["signature"], Signature),
             trusted=data.get("trusted"),
+            promises=msgspec.convert(data.get("promises", ()), tuple[Promise, ...]),
         )

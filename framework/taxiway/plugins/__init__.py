@@ -9,7 +9,15 @@ from taxiway.plugins.config import (
     InputPath,
     ModelLocation,
 )
-from taxiway.plugins.dataset import CALIBRATION, TEST, Batch, Dataset, Selection
+from taxiway.plugins.dataset import (
+    CALIBRATION,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Batch,
+    Dataset,
+    Selection,
+)
 from taxiway.plugins.registry import SECTIONS, Plugin, Registry, registry
 from taxiway.plugins.step import (
     Context,
@@ -21,6 +29,7 @@ from taxiway.plugins.step import (
     Note,
     Parity,
     Pass,
+    Property,
     Source,
     Step,
     Target,
@@ -32,6 +41,8 @@ __all__ = [
     "PIN",
     "SECTIONS",
     "TEST",
+    "TRAIN",
+    "VALIDATION",
     "Batch",
     "ByteSize",
     "Config",
@@ -49,6 +60,7 @@ __all__ = [
     "Parity",
     "Pass",
     "Plugin",
+    "Property",
     "Registry",
     "Selection",
     "Source",

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 CALIBRATION = "calibration"
 TEST = "test"
+TRAIN = "train"
+VALIDATION = "validation"
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from taxiway.model import Format, Model
 from taxiway.plugins.config import Config
 from taxiway.plugins.dataset import Dataset, Selection
+
+Property = Literal[
+    "trained", "pruned", "channels pruned", "clustered", "quantized", "float16", "fused"
+]
+"""What a pass leaves in a model; the table of orders (docs/passes.md) is made of these."""
 
 Progress = Callable[[int, int | None, str], None]
 """`progress(done, total, unit)`: how far a long step is; total None where it is not known."""
@@ -40,6 +45,14 @@ def unheard(note: Note) -> None:
     return None
 
 
+Told = Callable[[str, Mapping[str, Any]], None]
+"""`tell(subject, facts)`: JSON that the run shows beside the step's result, such as a training's curve."""
+
+
+def untold(subject: str, facts: Mapping[str, Any]) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Measurement:
     """What an evaluation measured on one model, and the folder of the files it wrote."""
@@ -59,6 +72,9 @@ class Context:
     data: the recipe's dataset; a step reads only what its `reads` declared.
     figures: what `evaluate` measured and what the gates said, for `deploy`.
     note: tells of a repair; it ends in the step's record.
+    tell: tells what the step found out; it ends in the step's record, too.
+    checkpoints: a folder for what a later attempt at this very step goes on from; it outlives a kill and
+    goes with the step's success. None: there is no later attempt.
     recipe: for `deploy`, what may be said of the recipe: `name`, `description`, and `steps` (each with
     `name`, `plugin`, `options`); it holds no value that came from the environment.
     """
@@ -73,6 +89,8 @@ class Context:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress = _silent
     note: Noted = unheard
+    tell: Told = untold
+    checkpoints: Path | None = None
 
 
 class Step:
@@ -88,6 +106,7 @@ class Step:
     seeded: the result depends on `context.seed`, which then enters the cache key.
     approximates: the step changes what the model computes on purpose, as pruning does: its proof
     measures the difference, refuses other shapes, dtypes and NaN, and leaves the rest to the gates.
+    trains: the step fits weights: its process gets all cores, and none that measured anything before.
     needs: which earlier results the step gets, and depends on: `model`,
     `reference`, `baseline`, `evaluation`.
     """
@@ -104,6 +123,7 @@ class Step:
     not_in_key: ClassVar[frozenset[str]] = frozenset()
     seeded: ClassVar[bool] = False
     approximates: ClassVar[bool] = False
+    trains: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset({"model"})
 
     def reads(self, options: Any) -> tuple[Selection, ...]:
@@ -176,9 +196,19 @@ class Converter(Step):
 
 
 class Pass(Step):
-    """Changes a model within its format."""
+    """Changes a model within its format.
+
+    establishes: what holds after it that later passes may spoil.
+    undoes: what an earlier pass established and this one would lose -> why; an error when planned.
+    weakens: what it makes less of -> why; a warning when planned.
+    renews: its result is another network: what earlier passes promised of single weights ends here.
+    """
 
     section = "optimize"
+    establishes: ClassVar[frozenset[Property]] = frozenset()
+    undoes: ClassVar[Mapping[Property, str]] = {}
+    weakens: ClassVar[Mapping[Property, str]] = {}
+    renews: ClassVar[bool] = False
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
         raise NotImplementedError

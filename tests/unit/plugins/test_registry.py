@@ -9,7 +9,7 @@ from taxiway.plugins import SECTIONS, Registry, Step, registry
 from taxiway.plugins.registry import install_line
 
 GROUP = "taxiway.optimize"
-FLOAT16 = "taxiway.optimize.float16:Float16"
+FLOAT16 = "taxiway.optimize.quantize.float16:Float16"
 
 
 def plugins(*entries: tuple[str, str, str]) -> Registry:
@@ -38,7 +38,7 @@ def test_an_unknown_name(name: str, hint: str) -> None:
     ("value", "message"),
     [
         ("no_such_module:X", "module 'no_such_module' is not installed"),
-        ("taxiway.optimize.float16:Nothing", "cannot be imported"),
+        ("taxiway.optimize.quantize.float16:Nothing", "cannot be imported"),
         ("taxiway.errors:TaxiwayError", "is no subclass of taxiway.plugins.Step"),
         ("taxiway.convert.onnx:ToOnnx", "must be a step of section optimize"),
     ],

@@ -6,7 +6,7 @@ from typing import Any
 
 from taxiway.errors import StepError
 from taxiway.model import Model
-from taxiway.optimize.float16 import Float16
+from taxiway.optimize.quantize.float16 import Float16
 from taxiway.plugins import Context
 
 
@@ -24,8 +24,8 @@ class OnnxFloat16(Float16):
         )
 
         from taxiway.model.onnx_file import WEIGHTS, load_graph
-        from taxiway.optimize.onnx_quantizer import checked
-        from taxiway.optimize.onnx_weights import hold_out, put_back
+        from taxiway.optimize.quantize.onnx.external import hold_out, put_back
+        from taxiway.optimize.quantize.onnx.graph import checked
 
         # With the real shapes: a weight that is held out has none for a while.
         proto = onnx.shape_inference.infer_shapes(load_graph(model.path))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from taxiway.optimize.cpu import IntegerTypes, integer_types, this_cpu
+from taxiway.optimize.quantize.cpu import IntegerTypes, integer_types, this_cpu
 
 
 @pytest.mark.parametrize(

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from msgspec import Meta
-
-from taxiway.plugins import Config, Pass
+from taxiway.optimize.quantize.granularity import GranularityOption
+from taxiway.optimize.quantize.quantizing import Quantizing, QuantizingConfig
 
 
-class QuantizeDynamicConfig(Config, frozen=True):
+class QuantizeDynamicConfig(QuantizingConfig, frozen=True):
     """Options of dynamic quantization."""
 
-    granularity: Annotated[
-        Literal["per_channel", "per_tensor"],
-        Meta(description="One scale per output channel of a weight, or one per weight."),
-    ] = "per_channel"
+    granularity: GranularityOption = None
 
 
-class QuantizeDynamic(Pass):
+class QuantizeDynamic(Quantizing):
     """Quantizes weights to 8 bits and needs no calibration: for transformers and dense layers.
 
     TFLite: AI Edge Quantizer. ONNX: ONNX Runtime; convolutions stay float there, for ConvInteger
@@ -27,6 +21,6 @@ class QuantizeDynamic(Pass):
 
     Config = QuantizeDynamicConfig
     implementations = {
-        "tflite": "taxiway.optimize.tflite_dynamic:TFLiteDynamic",
-        "onnx": "taxiway.optimize.onnx_dynamic:OnnxDynamic",
+        "tflite": "taxiway.optimize.quantize.tflite.dynamic:TFLiteDynamic",
+        "onnx": "taxiway.optimize.quantize.onnx.dynamic:OnnxDynamic",
     }

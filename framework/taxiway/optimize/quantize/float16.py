@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from taxiway.plugins import Config, Pass
+from taxiway.optimize.quantize.quantizing import Quantizing, QuantizingConfig
 
 
-class Float16Config(Config, frozen=True):
-    """Conversion to float16 takes no options."""
+class Float16Config(QuantizingConfig, frozen=True):
+    """Options of half precision."""
 
 
-class Float16(Pass):
+class Float16(Quantizing):
     """Stores weights as IEEE 754 binary16.
 
     TFLite: a CPU computes in float32 from them, a GPU delegate in float16. ONNX: the graph
@@ -17,7 +17,8 @@ class Float16(Pass):
     """
 
     Config = Float16Config
+    establishes = frozenset({"float16"})
     implementations = {
-        "tflite": "taxiway.optimize.tflite_float16:TFLiteFloat16",
-        "onnx": "taxiway.optimize.onnx_float16:OnnxFloat16",
+        "tflite": "taxiway.optimize.quantize.tflite.float16:TFLiteFloat16",
+        "onnx": "taxiway.optimize.quantize.onnx.float16:OnnxFloat16",
     }

@@ -9,8 +9,8 @@ from typing import Any
 
 from taxiway.errors import StepError
 from taxiway.model import Model
-from taxiway.optimize.calibration import Feeds
-from taxiway.optimize.quantize_static import QuantizeStatic
+from taxiway.optimize.quantize.calibration import Feeds
+from taxiway.optimize.quantize.static import QuantizeStatic
 from taxiway.plugins import Context
 
 HELD = 16
@@ -18,7 +18,7 @@ HELD = 16
 
 
 class OnnxStatic(QuantizeStatic):
-    """Integer types are those the CPU computes exactly: see `taxiway.optimize.cpu`."""
+    """Integer types are those the CPU computes exactly: see `taxiway.optimize.quantize.cpu`."""
 
     libraries = ("onnxruntime", "onnx")
     machine_dependent = True
@@ -31,8 +31,9 @@ class OnnxStatic(QuantizeStatic):
         import onnx
         from onnxruntime import quantization as ort
 
-        from taxiway.optimize.cpu import this_cpu
-        from taxiway.optimize.onnx_quantizer import checked, count_ops, prepared
+        from taxiway.optimize.quantize.cpu import this_cpu
+        from taxiway.optimize.quantize.granularity import granularity_of
+        from taxiway.optimize.quantize.onnx.graph import checked, count_ops, prepared
 
         types = this_cpu()
         selection = self.reads(options)[0]
@@ -47,7 +48,7 @@ class OnnxStatic(QuantizeStatic):
                     result,
                     reader,
                     quant_format=ort.QuantFormat.QDQ,
-                    per_channel=options.granularity == "per_channel",
+                    per_channel=granularity_of(options.granularity, model) == "per_channel",
                     activation_type=ort.QuantType[types.activation],
                     weight_type=ort.QuantType[types.weight],
                     reduce_range=types.reduce_range,

@@ -6,7 +6,7 @@ from typing import Any
 
 from taxiway.errors import StepError
 from taxiway.model import Model
-from taxiway.optimize.quantize_dynamic import QuantizeDynamic
+from taxiway.optimize.quantize.dynamic import QuantizeDynamic
 from taxiway.plugins import Context
 
 OPS = ("Attention", "EmbedLayerNormalization", "Gather", "LSTM", "MatMul")
@@ -22,8 +22,9 @@ class OnnxDynamic(QuantizeDynamic):
         import onnx
         from onnxruntime import quantization as ort
 
-        from taxiway.optimize.cpu import this_cpu
-        from taxiway.optimize.onnx_quantizer import checked, count_ops, prepared
+        from taxiway.optimize.quantize.cpu import this_cpu
+        from taxiway.optimize.quantize.granularity import granularity_of
+        from taxiway.optimize.quantize.onnx.graph import checked, count_ops, prepared
 
         with prepared(model) as path:
             result = path.with_name("quantized.onnx")
@@ -32,7 +33,7 @@ class OnnxDynamic(QuantizeDynamic):
                     path,
                     result,
                     op_types_to_quantize=list(OPS),
-                    per_channel=options.granularity == "per_channel",
+                    per_channel=granularity_of(options.granularity, model) == "per_channel",
                     reduce_range=this_cpu().reduce_range,
                     weight_type=ort.QuantType.QInt8,
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from taxiway.model import Model
-from taxiway.optimize.quantize_static import QuantizeStatic
+from taxiway.optimize.quantize.static import QuantizeStatic
 from taxiway.plugins import Context
 
 
@@ -33,8 +33,9 @@ class TFLiteStatic(QuantizeStatic):
         from ai_edge_quantizer.utils.qsv_utils import min_max_update
 
         from taxiway.model.load_saved_model import choose_signature
-        from taxiway.optimize import tflite_quantizer as tflite
-        from taxiway.optimize.calibration import Feeds
+        from taxiway.optimize.quantize.calibration import Feeds
+        from taxiway.optimize.quantize.granularity import granularity_of
+        from taxiway.optimize.quantize.tflite import quantizer as tflite
 
         content = tflite.float_content(model)
         quantizer_ = quantizer.Quantizer(content)
@@ -43,7 +44,9 @@ class TFLiteStatic(QuantizeStatic):
             qtyping.TFLOperationName.ALL_SUPPORTED,
             activation_num_bits=8,
             weight_num_bits=8,
-            weight_granularity=qtyping.QuantGranularity(tflite.GRANULARITY[options.granularity]),
+            weight_granularity=qtyping.QuantGranularity(
+                tflite.GRANULARITY[granularity_of(options.granularity, model)]
+            ),
         )
         if options.io_dtype == "float32":
             for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from taxiway.model import Model
-from taxiway.optimize.quantize_dynamic import QuantizeDynamic
+from taxiway.optimize.quantize.dynamic import QuantizeDynamic
 from taxiway.plugins import Context
 
 
@@ -20,7 +20,7 @@ class TFLiteDynamic(QuantizeDynamic):
     def run(self, model: Model, options: Any, context: Context) -> Model:
         from ai_edge_quantizer import qtyping, quantizer
 
-        from taxiway.optimize.tflite_quantizer import float_content, write_quantized
+        from taxiway.optimize.quantize.tflite.quantizer import float_content, write_quantized
 
         quantizer_ = quantizer.Quantizer(float_content(model))
         quantizer_.add_dynamic_config(

@@ -10,7 +10,7 @@ import pytest
 
 from taxiway.errors import StepError
 from taxiway.model import Model, Signature, TensorSpec
-from taxiway.optimize.calibration import Feeds
+from taxiway.optimize.quantize.calibration import Feeds
 from taxiway.plugins import CALIBRATION, Context, Selection
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from taxiway.model import Model
-from taxiway.optimize.float16 import Float16
+from taxiway.optimize.quantize.float16 import Float16
 from taxiway.plugins import Context
 
 
@@ -15,7 +15,7 @@ class TFLiteFloat16(Float16):
     def run(self, model: Model, options: Any, context: Context) -> Model:
         from ai_edge_quantizer import qtyping, quantizer
 
-        from taxiway.optimize.tflite_quantizer import write_quantized
+        from taxiway.optimize.quantize.tflite.quantizer import write_quantized
 
         quantizer_ = quantizer.Quantizer(str(model.path))
         quantizer_.update_quantization_recipe(

@@ -1,0 +1,1 @@
+"""Accuracy-driven fallback: the fewest operators in higher precision that restore the accuracy."""
