@@ -21,6 +21,7 @@ from taxiway.testing import (
     DataSourceContract,
     DeployContract,
     EvaluateContract,
+    LedgerContract,
     ParityContract,
     PassContract,
     PluginContract,
@@ -344,6 +345,17 @@ class TestOutputs(_OfDigits, ParityContract):
 @pytest.mark.slow
 class TestOutputsOfTFLite(TestOutputs):
     format = "tflite"
+
+
+@pytest.mark.slow
+class TestWaterfall(_OfDigits, LedgerContract):
+    name = "waterfall"
+    format = "onnx"
+    options = [
+        {"rounds": 5},
+        {"seconds": 0.01, "evaluate": {"type": "classification", "samples": 20}},
+    ]
+    refused = [{"rounds": 0}, {"seconds": 0}]
 
 
 @pytest.mark.slow

@@ -77,15 +77,20 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     promises: tuple[Promise, ...] = ()
 
     @property
-    def size(self) -> int:
-        """Bytes of all files, those that an ONNX file names included."""
+    def files(self) -> tuple[Path, ...]:
+        """The model's files, sorted by name; those that an ONNX file names included."""
+        if self.path.is_dir():
+            return tuple(sorted(file for file in self.path.rglob("*") if file.is_file()))
         if self.format == "onnx":
-            from taxiway.model.onnx_file import size_of
+            from taxiway.safety.onnx_external import external_names
 
-            return size_of(self.path)
-        if self.path.is_file():
-            return self.path.stat().st_size
-        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+            return (self.path, *(self.path.parent / n for n in sorted(external_names(self.path))))
+        return (self.path,)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(file.stat().st_size for file in self.files)
 
     def to_dict(self, root: Path) -> dict[str, Any]:
         """JSON form with the path relative to `root`, so that a stored step can be moved."""
