@@ -163,8 +163,9 @@ class _Planner:
         self._add(f"parity.{name}", ("parity",), plugin, format, None, uses, options)
 
     def _ledger(self, format: Format, uses: Mapping[str, str]) -> None:
-        """The rows of the passes, where there is one."""
-        if not self.recipe.section("ledger") or not self.recipe.section("optimize"):
+        """A row for every model, where there is a pass; what the evaluation cannot read is said once."""
+        wanted = self.recipe.section("ledger") and self.recipe.section("optimize")
+        if not wanted or self.problems:
             return
         plugin = self._plugin(("ledger",))
         if format not in plugin.accepts:
