@@ -69,8 +69,9 @@ def test_each_step_says_what_it_takes_and_uses(onnx_recipe: Path) -> None:
             "source optimize.quantize_static parity.optimize.quantize_static evaluate ledger deploy",
         ),
         (
-            ["optimize=[float16]"],
-            "source optimize.float16 parity.optimize.float16 evaluate.source evaluate ledger deploy",
+            ["+optimize@optimize.first=simplify"],
+            "source optimize.quantize_static parity.optimize.quantize_static optimize.first "
+            "parity.optimize.first evaluate.source evaluate ledger deploy",
         ),
     ],
     ids=[
@@ -80,7 +81,7 @@ def test_each_step_says_what_it_takes_and_uses(onnx_recipe: Path) -> None:
         "no ledger",
         "no pass",
         "no baseline",
-        "another pass",
+        "two passes",
     ],
 )
 def test_what_a_recipe_leaves_out_is_no_step(overrides, names: str, onnx_recipe: Path) -> None:
