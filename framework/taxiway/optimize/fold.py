@@ -21,13 +21,13 @@ _FOLDS = (*_OUTPUT_LAST, *_OUTPUT_BEFORE_LAST, *_DEPTHWISE, *_SEPARABLE)
 def fold_batch_norm(network: Any) -> Any:
     """A keras.Model of new layers that computes the same at inference, without the foldable normalizations.
 
-    network: functional or sequential, its inner models included. Folded is a BatchNormalization over the
+    network: functional or sequential, its inner models included; any other is given back as it is. Folded is a BatchNormalization over the
     channels that alone reads a Dense, convolution, depthwise, separable or transposed convolution without
     activation, each of them used once. Others stay, such as one before a convolution. Layers keep their
     names; a normalization that is an output becomes an identity of its name. Weights, but no state of an
     optimizer, are copied.
     """
-    return _Folding().folded(network)
+    return _Folding().folded(network) if _is_graph(network) else network
 
 
 class _Folding:
@@ -45,56 +45,51 @@ class _Folding:
 
         pairs = dict(_foldable(model))
         normalization_of = {id(layer): norm for norm, layer in pairs.items()}
-        ends = {id(tensor._keras_history.operation) for tensor in model.outputs}
-        made: dict[int, tuple[Any, Any]] = {}
-        gone: set[int] = set()
+        ends = {tensor._keras_history.operation.name for tensor in model.outputs}
+        made: list[tuple[Any, Any]] = []
+        # By `id`, and held, so that no other layer gets the same.
+        skipped: dict[int, Any] = {}
 
         def clone(layer: Any) -> Any:
-            if isinstance(layer, keras.Sequential | keras.src.models.Functional):
+            if _is_graph(layer):
                 return self.folded(layer)
-            if layer in pairs and id(layer) in ends:
-                return keras.layers.Identity(name=layer.name, dtype=layer.dtype_policy)
-            if id(layer) not in normalization_of:
-                new = type(layer).from_config(layer.get_config())
-            else:
-                new = type(layer).from_config({**layer.get_config(), "use_bias": True})
             if layer in pairs:
-                gone.add(id(new))
-            else:
-                made[id(layer)] = (layer, new)
-            # Whoever holds the clone keeps its `id` from being used again.
-            kept.append(new)
+                new = keras.layers.Identity(name=layer.name, dtype=layer.dtype_policy)
+                skipped[id(new)] = new
+                return new
+            bias = {"use_bias": True} if id(layer) in normalization_of else {}
+            new = type(layer).from_config({**layer.get_config(), **bias})
+            made.append((layer, new))
             return new
 
-        kept: list[Any] = []
+        def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+            if id(layer) not in skipped:
+                return layer(*args, **kwargs)
+            return layer(args[0]) if layer.name in ends else args[0]
+
         if isinstance(model, keras.Sequential):
+            given = model.inputs[0]
+            start = keras.Input(batch_shape=given.shape, dtype=given.dtype, name=given.name)
             layers = [clone(layer) for layer in model.layers]
-            start = keras.Input(
-                batch_shape=model.inputs[0].shape,
-                dtype=model.inputs[0].dtype,
-                name=model.inputs[0].name,
-            )
-            result = keras.Sequential(
-                [start, *(item for item in layers if id(item) not in gone)], name=model.name
-            )
+            kept = [layer for layer in layers if id(layer) not in skipped or layer.name in ends]
+            result = keras.Sequential([start, *kept], name=model.name)
         else:
-            result = keras.models.clone_model(
-                model,
-                clone_function=clone,
-                call_function=lambda layer, *args, **kwargs: (
-                    args[0] if id(layer) in gone else layer(*args, **kwargs)
-                ),
-            )
-        for layer, new in made.values():
+            result = keras.models.clone_model(model, clone_function=clone, call_function=call)
+        for layer, new in made:
             norm = normalization_of.get(id(layer))
             new.set_weights(_folded_weights(layer, norm) if norm else layer.get_weights())
         return result
 
 
+def _is_graph(layer: Any) -> bool:
+    """Whether a layer is a functional or a sequential model, whose graph Keras knows."""
+    return hasattr(getattr(layer, "_functional", None) or layer, "_nodes_by_depth")
+
+
 def _foldable(model: Any) -> Iterator[tuple[Any, Any]]:
     """(normalization, layer it folds into) of one graph, without its inner models."""
     graph = getattr(model, "_functional", None) or model
-    nodes = list(graph._nodes)
+    nodes = [node for level in graph._nodes_by_depth.values() for node in level]
     calls: dict[int, int] = {}
     readers: dict[int, int] = {}
     for node in nodes:
