@@ -21,11 +21,11 @@ _FOLDS = (*_OUTPUT_LAST, *_OUTPUT_BEFORE_LAST, *_DEPTHWISE, *_SEPARABLE)
 def fold_batch_norm(network: Any) -> Any:
     """A keras.Model of new layers that computes the same at inference, without the foldable normalizations.
 
-    network: functional or sequential, its inner models included; any other is given back as it is. Folded is a BatchNormalization over the
-    channels that alone reads a Dense, convolution, depthwise, separable or transposed convolution without
-    activation, each of them used once. Others stay, such as one before a convolution. Layers keep their
-    names; a normalization that is an output becomes an identity of its name. Weights, but no state of an
-    optimizer, are copied.
+    network: functional or sequential, its inner models included; any other is given back as it is.
+    Folded is a BatchNormalization over the channels that alone reads a Dense, convolution, depthwise,
+    separable or transposed convolution without activation, each of them used once. Others stay, such as
+    one before a convolution. Layers keep their names; a normalization that is an output becomes an
+    identity of its name. Weights, but no state of an optimizer, are copied.
     """
     return _Folding().folded(network) if _is_graph(network) else network
 
