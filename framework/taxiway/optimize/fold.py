@@ -27,7 +27,7 @@ def fold_batch_norm(network: Any) -> Any:
     one before a convolution. Layers keep their names; a normalization that is an output becomes an
     identity of its name. Weights, but no state of an optimizer, are copied.
     """
-    return _Folding().folded(network) if _is_graph(network) else network
+    return _Folding().folded(network) if is_graph(network) else network
 
 
 class _Folding:
@@ -51,7 +51,7 @@ class _Folding:
         skipped: dict[int, Any] = {}
 
         def clone(layer: Any) -> Any:
-            if _is_graph(layer):
+            if is_graph(layer):
                 return self.folded(layer)
             if layer in pairs:
                 new = keras.layers.Identity(name=layer.name, dtype=layer.dtype_policy)
@@ -81,7 +81,7 @@ class _Folding:
         return result
 
 
-def _is_graph(layer: Any) -> bool:
+def is_graph(layer: Any) -> bool:
     """Whether a layer is a functional or a sequential model, whose graph Keras knows."""
     return hasattr(getattr(layer, "_functional", None) or layer, "_nodes_by_depth")
 

@@ -80,39 +80,43 @@ def onnx_weights(path: Path) -> Iterator[StoredWeight]:
     proto = load_graph(path)
     bodies = [proto.graph, *proto.functions]
     for body in bodies:
-        yield from _Body(body, path).weights()
+        yield from OnnxBody(body, path).weights()
 
 
-class _Body:
-    """A graph with its subgraphs, or a function: one space of names, for no two tensors are called alike."""
+class OnnxBody:
+    """A graph with its subgraphs, or a function: one space of names, for no two tensors are called alike.
+
+    constants: name -> TensorProto or SparseTensorProto, of initializers and of Constant nodes. uses: name ->
+    where it is read.
+    """
 
     def __init__(self, body: Any, path: Path) -> None:
         self._path = path
         self._graphs = list(_graphs(body))
-        self._constants = {
+        self.constants = {
             tensor.name: tensor
             for graph in self._graphs
             for tensor in getattr(graph, "initializer", ())
         }
-        self._constants |= {
+        self.constants |= {
             sparse.values.name: sparse
             for graph in self._graphs
             for sparse in getattr(graph, "sparse_initializer", ())
         }
-        self._uses: dict[str, list[Use]] = {}
+        self.uses: dict[str, list[Use]] = {}
         for graph in self._graphs:
             for node in graph.node:
                 for at, name in enumerate(node.input):
-                    self._uses.setdefault(name, []).append(Use(node, at))
+                    self.uses.setdefault(name, []).append(Use(node, at))
                 for attribute in node.attribute if node.op_type == "Constant" else ():
                     if attribute.name in ("value", "sparse_value"):
-                        self._constants[node.output[0]] = (
+                        self.constants[node.output[0]] = (
                             attribute.t if attribute.name == "value" else attribute.sparse_tensor
                         )
 
     def weights(self) -> Iterator[StoredWeight]:
-        for name, tensor in self._constants.items():
-            for use in self._uses.get(name, ()):
+        for name, tensor in self.constants.items():
+            for use in self.uses.get(name, ()):
                 weight = self._weight(name, tensor, use)
                 if weight is not None:
                     yield weight
@@ -138,9 +142,9 @@ class _Body:
         import numpy as np
 
         name = node.input[at] if at < len(node.input) else ""
-        if name not in self._constants:
+        if name not in self.constants:
             return 0
-        zero = self._array(name, self._constants[name])
+        zero = self._array(name, self.constants[name])
         if zero.size == 1:
             return zero.reshape(-1)[0]
         settings = {attribute.name: attribute.i for attribute in node.attribute}
@@ -175,8 +179,8 @@ class _Body:
         values = rows_of(self._array(name, tensor), count * block)[:, :columns]
         zero: Any = 1 << (bits - 1)
         points = node.input[3] if len(node.input) > 3 else ""
-        if points in self._constants:
-            stored = self._array(points, self._constants[points])
+        if points in self.constants:
+            stored = self._array(points, self.constants[points])
             if stored.dtype == np.uint8:
                 zero = np.repeat(rows_of(stored, count), block, 1)[:, :columns]
         return StoredWeight(name, values, zero, (1, 0))
@@ -205,7 +209,7 @@ class _Body:
                 order = [order[axis] for axis in perm]
             elif node.op_type not in _SAME_AXES:
                 return None
-            following = self._uses.get(node.output[0], [])
+            following = self.uses.get(node.output[0], [])
             if not following:
                 return None
             use = following[0]
