@@ -313,6 +313,44 @@ class TestQuantizeStaticOfTFLite(TestQuantizeStatic):
     format = "tflite"
 
 
+TRAINED = {"training": {"epochs": 1, "samples": 64}}
+
+
+class _Training(_Pass):
+    format = "keras"
+
+    @pytest.fixture
+    def data(self) -> Dataset:
+        """The digits with a split to train on."""
+        plugin = registry().get("data", "npz")
+        splits = {**SPLITS, "train": {"inputs": "x_train", "labels": "y_train"}}
+        options = {"type": "npz", "path": str(SAMPLES), "scale": 0.0625, "splits": splits}
+        dataset: Dataset = plugin.step().open(  # type: ignore[attr-defined]
+            msgspec.convert(options, plugin.step.Config), 0
+        )
+        return dataset
+
+
+@pytest.mark.slow
+class TestClusterWeights(_Training):
+    name = "cluster_weights"
+    options = [{"clusters": 8, **TRAINED}, {"training": {"epochs": 0}}]
+    refused = [{"clusters": 1}, {"training": {"epochs": -1}}]
+
+
+@pytest.mark.slow
+class TestClusterWeightsOfOnnx(_Pass):
+    name = "cluster_weights"
+    options = [{"clusters": 8}, {"preserve_sparsity": True}]
+
+
+@pytest.mark.slow
+class TestQuantizeAwareTraining(_Training):
+    name = "quantize_aware_training"
+    options = [TRAINED, {**TRAINED, "granularity": "per_tensor", "activations": False}]
+    refused = [{"granularity": "per_row"}, {"training": {"batch_size": 0}}]
+
+
 @pytest.mark.slow
 class TestClassification(_OfDigits, EvaluateContract):
     name = "classification"

@@ -26,7 +26,7 @@ def warnings(
     name = step.removeprefix("optimize.")
     advice = f"; {instead[step]}" if instead[step] else ""
     ratio = _ratio(before, after)
-    more = after["sparsity"] - before["sparsity"]
+    more = (after["sparsity"] or 0.0) - (before["sparsity"] or 0.0)
     if ratio is not None and ratio > SLOWER:
         yield (
             f"{name} made this model {ratio:.2g}x slower on {after['runtime']} on this CPU{advice}"

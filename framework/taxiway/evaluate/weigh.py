@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from taxiway.errors import StepError
 from taxiway.model import Model
 from taxiway.model.runners import runtime_of
 
@@ -15,21 +16,30 @@ CHUNK, SAMPLED = 1 << 20, 256 << 20
 
 def weigh(model: Model) -> dict[str, Any]:
     """`format`, `runtime`, `size`, `compressed` (bytes, DEFLATE at its default level), `parameters`
-    and `sparsity` (0..1)."""
-    from taxiway.model.weights import stored_weights
-
-    count = zeros = 0
-    for weight in stored_weights(model):
-        count += weight.values.size
-        zeros += int((weight.values == weight.zero).sum())
+    and `sparsity` (share of zeros in kernels and tables, 0..1); the last two are None for a format whose
+    weights are not known."""
     return {
         "format": model.format,
         "runtime": runtime_of(model.format),
         "size": model.size,
         "compressed": compressed(model),
-        "parameters": count,
-        "sparsity": zeros / count if count else 0.0,
+        **_numbers(model),
     }
+
+
+def _numbers(model: Model) -> dict[str, Any]:
+    from taxiway.model.weights import stored_weights
+
+    count = zeros = kernels = 0
+    try:
+        for weight in stored_weights(model):
+            count += weight.size
+            if weight.is_kernel:
+                kernels += weight.size
+                zeros += weight.zeros()
+    except StepError:
+        return {"parameters": None, "sparsity": None}
+    return {"parameters": count, "sparsity": zeros / kernels if kernels else 0.0}
 
 
 def compressed(model: Model) -> int:

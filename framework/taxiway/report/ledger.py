@@ -37,7 +37,7 @@ def _rows(rows: list[dict[str, Any]]) -> Table:
             row["step"].removeprefix("optimize."),
             show_bytes(row["size"]),
             show_bytes(row["compressed"]),
-            f"{row['sparsity']:.0%}" if row["sparsity"] >= 0.05 else "-",
+            f"{row['sparsity']:.0%}" if (row["sparsity"] or 0) >= 0.05 else "-",
             show_seconds(row["latency_p50"]) if row["latency_p50"] is not None else "-",
             _pace(before, row),
             _accuracy(row),
