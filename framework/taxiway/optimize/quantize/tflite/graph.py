@@ -81,6 +81,18 @@ class FloatGraph:
             for scoped in self._scoped(graph)
         )
 
+    @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """Indices of the float32 inputs and outputs of the signature's graph."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        graph = self.parsed.subgraphs[self.index]
+        return tuple(
+            index
+            for index in (*graph.inputs, *graph.outputs)
+            if graph.tensors[index].type == schema.TensorType.FLOAT32
+        )
+
     def name(self, tensor: int) -> str:
         """The name of a tensor of the signature's graph."""
         return str(self.parsed.subgraphs[self.index].tensors[tensor].name.decode())

@@ -36,7 +36,8 @@ class Measured:
 
 
 def measure(graph: FloatGraph, feeds: Iterable[Feed], file: str) -> Measured:
-    """The extremes of what the quantizer's operators take and give in float32, over all feeds.
+    """The extremes of what the model and the operators that the quantizer knows take and give in
+    float32, over all feeds.
 
     One feed and its activations are held at once. Extremes, not the moving average of the quantizer's
     own calibrator: that depends on the order of the samples, and clips.
@@ -48,6 +49,8 @@ def measure(graph: FloatGraph, feeds: Iterable[Feed], file: str) -> Measured:
     for scoped in graph.operators:
         for index in scoped.tensors:
             watched.setdefault(index, scoped.operator.type)
+    for index in graph.ends:
+        watched.setdefault(index, "")
     extremes: dict[int, tuple[Any, Any]] = {}
     infinite: dict[int, str] = {}
     for values_of in _runs(graph, feeds, file):
