@@ -36,7 +36,7 @@ class TFLiteInt16(QuantizeInt16):
         self, model: Model, options: Any, kept: Mapping[str, Precision], context: Context
     ) -> Model:
         from taxiway.optimize.quantize.tflite.graph import FloatGraph
-        from taxiway.optimize.quantize.tflite.quantizer import write_quantized
+        from taxiway.optimize.quantize.tflite.quantizer import quantized, save
         from taxiway.optimize.quantize.tflite.recipe import quantizer_of
 
         graph = FloatGraph(model)
@@ -44,7 +44,7 @@ class TFLiteInt16(QuantizeInt16):
             graph, _config(model, options), kept, float_ends=options.io_dtype == "float32"
         )
         ranges = self._ranges.of(model, graph, kept, self.reads(options)[0], context)
-        return write_quantized(made, graph, ranges, model, "INT16", context)
+        return save(quantized(made, ranges, model), graph, model, "INT16", context)
 
 
 def _config(model: Model, options: Any) -> Any:

@@ -38,7 +38,7 @@ class TFLiteStatic(QuantizeStatic):
         self, model: Model, options: Any, kept: Mapping[str, Precision], context: Context
     ) -> Model:
         from taxiway.optimize.quantize.tflite.graph import FloatGraph
-        from taxiway.optimize.quantize.tflite.quantizer import write_quantized
+        from taxiway.optimize.quantize.tflite.quantizer import quantized, save
         from taxiway.optimize.quantize.tflite.recipe import quantizer_of
 
         graph = FloatGraph(model)
@@ -46,7 +46,7 @@ class TFLiteStatic(QuantizeStatic):
             graph, self._config(model, options), kept, float_ends=options.io_dtype == "float32"
         )
         ranges = self._ranges.of(model, graph, kept, self.reads(options)[0], context)
-        return write_quantized(made, graph, ranges, model, "INT8", context)
+        return save(quantized(made, ranges, model), graph, model, "INT8", context)
 
     def _config(self, model: Model, options: Any) -> Any:
         from taxiway.optimize.quantize.granularity import granularity_of
