@@ -15,6 +15,7 @@ from taxiway.errors import PluginError, Problem, RecipeError, TaxiwayError
 from taxiway.execute.inputs import inputs_of, open_data
 from taxiway.execute.keys import key_of, parts_of
 from taxiway.execute.located import require_pins
+from taxiway.execute.order import clashes
 from taxiway.execute.plan import BASELINE, Plan, PlannedStep
 from taxiway.execute.proof import NO_SAMPLES, with_split
 from taxiway.execute.route import Leg, NoRoute, as_problem, routes
@@ -45,6 +46,7 @@ class _Planner:
     routes: tuple[tuple[Format, ...], ...] = ()
     steps: list[PlannedStep] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
 
     def plan(self) -> Plan:
         source = self._plugin(("source",))
@@ -70,7 +72,8 @@ class _Planner:
                     self._wrong_format(section, plugin, format)
         if self.problems:
             raise RecipeError(self.problems)
-        return Plan(self.recipe, tuple(self.steps), self.routes, self.route)
+        warnings = tuple(self.warnings)
+        return Plan(self.recipe, tuple(self.steps), self.routes, self.route, warnings)
 
     def _baseline(self, plugin: Plugin, start: Format) -> None:
         """The source is measured by itself, so that another pass or gate does not measure it again."""
@@ -99,6 +102,7 @@ class _Planner:
         self.routes = tuple(_formats(legs) for legs in ways)
         self.route = min(self.route, len(ways) - 1)
         legs = ways[self.route]
+        self._order(legs)
         if convert and not any(leg.name == "convert" for leg in legs):
             self._refuse_options(start)
         format, model = start, "source"
@@ -114,6 +118,15 @@ class _Planner:
             self._prove(name, gives, {"model": name, "reference": model})
             format, model = gives, name
         return format, model
+
+    def _order(self, legs: list[Leg]) -> None:
+        for clash in clashes(legs):
+            at = ("optimize", clash.later)
+            problem = self.recipe.locator.problem(at, clash.message, clash.hint)
+            if clash.kind == "undoes":
+                self.problems.append(problem)
+            else:
+                self.warnings.append(replace(problem, severity="warning"))
 
     def _refuse_options(self, format: Format) -> None:
         """Nothing is converted where the source has the target's format already and no converter
