@@ -352,6 +352,34 @@ class TestQuantizeAwareTraining(_Training):
 
 
 @pytest.mark.slow
+class TestSimplify(_Pass):
+    name = "simplify"
+    options = [{}, {"skip": ["graph_fusion"], "largest_constant": None}]
+    refused = [{"skip": ["everything"]}, {"largest_constant": "1 pt"}]
+
+
+@pytest.mark.slow
+class TestFuse(_Pass):
+    name = "fuse"
+    options = [{"level": "extended"}]
+    refused = [{"level": "most"}, {"heads": 0}, {"transformer": "bigger"}]
+
+
+@pytest.mark.slow
+class TestLayout(_Pass):
+    name = "layout"
+    options = [{"io": "nchw"}]
+    refused = [{"io": "chwn"}]
+
+
+@pytest.mark.slow
+class TestOrtFormat(_Pass):
+    name = "ort_format"
+    options = [{}, {"level": "basic"}]
+    refused = [{"level": "most"}]
+
+
+@pytest.mark.slow
 class TestClassification(_OfDigits, EvaluateContract):
     name = "classification"
     format = "onnx"

@@ -15,10 +15,14 @@ FORMATS: dict[Format, str] = {
     "saved_model": "TensorFlow SavedModel (folder)",
     "onnx": "ONNX (.onnx)",
     "tflite": "TFLite / LiteRT (.tflite)",
+    "ort": "ONNX Runtime's own format (.ort)",
     "torch": "torch.export program (.pt2)",
     "sklearn": "scikit-learn estimator in skops format (.skops)",
 }
 
+
+RESULTS_ONLY = frozenset({"ort"})
+"""Formats that a pass makes and no source has."""
 
 Layout = Literal["nchw", "nhwc"]
 """Where the channels of an image (or a volume, or a sequence of them) are: second or last."""

@@ -32,6 +32,7 @@ EXTRAS = {
     "tf2onnx": "tensorflow",
     "ai_edge_quantizer": "tensorflow",
     "h5py": "tensorflow",
+    "onnxslim": "tensorflow",
     "fsspec": "remote",
     "huggingface_hub": "remote",
     "s3fs": "s3",
