@@ -46,7 +46,9 @@ def unheard(note: Note) -> None:
 
 
 Told = Callable[[str, Mapping[str, Any]], None]
-"""`tell(subject, facts)`: JSON that the run shows beside the step's result, such as a training's curve."""
+"""`tell(subject, facts)`: JSON that is kept beside the step's result, such as a training's curve.
+
+`summary` among the facts is a sentence, and `warnings` a list of them, that people are shown."""
 
 
 def untold(subject: str, facts: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from taxiway.plugins.quantity import show_bytes, show_seconds
 from taxiway.report.ledger import ledger
 from taxiway.report.proof import conversion
 from taxiway.report.steps import label
+from taxiway.report.told import told
 
 METRICS = {
     "accuracy": "accuracy",
@@ -113,9 +114,10 @@ def summary(result: RunResult) -> RenderableType:
     proofs = list(conversion(result))
     if proofs:
         parts += ["", *proofs]
-    bought = list(ledger(result))
-    if bought:
-        parts += ["", *bought]
+    for section in (told, ledger):
+        lines = list(section(result))
+        if lines:
+            parts += ["", *lines]
     if result.metrics:
         parts += [
             "",
