@@ -16,7 +16,7 @@ def told(result: RunResult) -> Iterator[RenderableType]:
     made = Table(box=None, pad_edge=False, show_header=False)
     made.add_column(style="dim")
     made.add_column(overflow="fold")
-    warnings = []
+    warnings: list[str] = []
     for step, subjects in result.told.items():
         for subject, facts in subjects.items():
             if facts.get("summary"):
