@@ -10,8 +10,9 @@ import msgspec
 class Epoch(msgspec.Struct, frozen=True, kw_only=True):
     """Figures after one pass over the rows; epoch 0 is before the first.
 
-    loss: mean over the rows while they were trained on. validation_loss, validation_accuracy: mean over
-    the validation rows, None where there are none, or where no prediction is right or wrong.
+    loss: mean over the rows while they were trained on, for epoch 0 over those of the first step.
+    validation_loss, validation_accuracy: mean over the validation rows, None where there are none, or
+    where no prediction is right or wrong.
     settled: whether all views showed their final form, as a pruning after its schedule does.
     """
 
