@@ -9,9 +9,7 @@ import numpy as np
 from taxiway.optimize.channels.numbering import Ids
 
 
-def blocks(
-    before: Sequence[int], after: Sequence[int]
-) -> Iterator[tuple[list[int], list[int]]]:
+def blocks(before: Sequence[int], after: Sequence[int]) -> Iterator[tuple[list[int], list[int]]]:
     """The smallest runs of axes, of both shapes, that hold the same elements, in order.
 
     Shapes have the same number of elements; axes of size 1 may stand alone.

@@ -47,7 +47,9 @@ def choose(
     group gives the same share. Raises StepError that says what is possible where the limits stop
     before.
     """
-    ranked = [group.channels[np.argsort(scores[group.channels], kind="stable")] for group in graph.groups]
+    ranked = [
+        group.channels[np.argsort(scores[group.channels], kind="stable")] for group in graph.groups
+    ]
     steps = _Together(graph.groups, scores) if together else _Evenly(graph.groups)
     low, high = 0, steps.last
 

@@ -87,7 +87,11 @@ class PruneChannelsConfig(Config, frozen=True):
     ] = 256
     iterations: Annotated[
         int,
-        Meta(ge=1, le=50, description="Times to cut and train; each cuts the same share of what is left."),
+        Meta(
+            ge=1,
+            le=50,
+            description="Times to cut and train; each cuts the same share of what is left.",
+        ),
     ] = 1
     training: Annotated[
         Training | None,

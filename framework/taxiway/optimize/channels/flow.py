@@ -166,9 +166,7 @@ class Flow:
                 held[axis] = (ids, "carry")
         self.use(constant, held, where)
 
-    def _agreed(
-        self, parts: Sequence[tuple[Ids | None, int]], size: int, where: str
-    ) -> Ids | None:
+    def _agreed(self, parts: Sequence[tuple[Ids | None, int]], size: int, where: str) -> Ids | None:
         """The channels along one axis of a result, from those of the operands along that axis."""
         found: Ids | None = None
         fixed = False
@@ -212,8 +210,7 @@ class Flow:
     def transpose(self, signal: Signal, order: Sequence[int]) -> Signal:
         """Axes in another order."""
         shape, axes, free = (
-            tuple(values[at] for at in order)
-            for values in (signal.shape, signal.axes, signal.free)
+            tuple(values[at] for at in order) for values in (signal.shape, signal.axes, signal.free)
         )
         return Signal(shape, axes, free)  # type: ignore[arg-type]
 
@@ -234,8 +231,10 @@ class Flow:
             for at in range(signal.rank)
             if keep or at not in gone
         ]
-        return Signal(*(tuple(values) for values in zip(*places, strict=True))) if places else (
-            Signal((), (), ())
+        return (
+            Signal(*(tuple(values) for values in zip(*places, strict=True)))
+            if places
+            else (Signal((), (), ()))
         )
 
     def spatial(self, signal: Signal, shape: tuple[int, ...], channel: int, where: str) -> Signal:

@@ -74,9 +74,7 @@ class ChannelGraph:
 
     def macs(self, cut: Cut) -> int:
         """Multiply-accumulates of one sample after the cut."""
-        return sum(
-            layer.positions * prod(self.shape(layer.kernel, cut)) for layer in self.layers
-        )
+        return sum(layer.positions * prod(self.shape(layer.kernel, cut)) for layer in self.layers)
 
     def outputs(self, cut: Cut) -> dict[str, int]:
         """Layer -> channels that it makes, for each layer that makes any which could be cut."""

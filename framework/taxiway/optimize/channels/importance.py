@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,20 +46,26 @@ def by_activation(graph: ChannelGraph, means: Sequence[Scores]) -> Scores:
     return scores
 
 
-def by_gradient(graph: ChannelGraph, products: Mapping[str, np.ndarray[Any, Any]]) -> Scores:
-    """(sum of weight x gradient)^2 over what a channel owns: the first-order Taylor estimate of what the
-    loss gains without it (Molchanov et al. 2019, "Importance Estimation for Neural Network Pruning").
+def by_gradient(
+    graph: ChannelGraph, batches: Iterable[Mapping[str, np.ndarray[Any, Any]]]
+) -> Scores:
+    """(sum of weight x gradient)^2 over what a channel owns, as a mean over batches: the first-order Taylor
+    estimate of what the loss gains without it (Molchanov et al. 2019, "Importance Estimation for Neural
+    Network Pruning").
 
-    products: weight -> weight x gradient, elementwise, for the weights that are trained.
+    batches: weight -> weight x gradient, elementwise, for the weights that are trained.
     """
-    sums = np.zeros(graph.numbers)
-    for slot, roles in graph.roles.items():
-        name, axis = slot
-        if name in products and slot in graph.slots and roles & {"out", "carry"}:
-            values = products[name]
-            total = values.sum(axis=tuple(at for at in range(values.ndim) if at != axis))
-            np.add.at(sums, graph.slots[slot], total)
-    return sums**2
+    scores, count = np.zeros(graph.numbers), 0
+    for products in batches:
+        sums, count = np.zeros(graph.numbers), count + 1
+        for slot, roles in graph.roles.items():
+            name, axis = slot
+            if name in products and slot in graph.slots and roles & {"out", "carry"}:
+                values = products[name]
+                total = values.sum(axis=tuple(at for at in range(values.ndim) if at != axis))
+                np.add.at(sums, graph.slots[slot], total)
+        scores += sums**2
+    return scores / max(count, 1)
 
 
 def finite(name: str | None, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

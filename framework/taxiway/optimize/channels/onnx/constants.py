@@ -49,9 +49,8 @@ def with_plain_constants(proto: Any) -> None:
 
 
 def _value(proto: Any, node: Any, inputs: dict[str, Any]) -> Any:
-    from onnx.reference import ReferenceEvaluator
-
     import onnx
+    from onnx.reference import ReferenceEvaluator
 
     graph = onnx.helper.make_graph(
         [node],

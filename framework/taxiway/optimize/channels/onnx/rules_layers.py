@@ -49,7 +49,7 @@ def convolution(node: Node) -> list[Signal]:
 
 def gemm(node: Node) -> list[Signal]:
     """Gemm: kernel `[in, out]`, or `[out, in]` where it is transposed."""
-    flow, signal, kernel = node.flow, node.signal(0), node.weight(1)
+    signal, kernel = node.signal(0), node.weight(1)
     if node.attribute("transA", 0):
         raise Opaque("transposes its input")
     transposed = bool(node.attribute("transB", 0))
@@ -82,9 +82,7 @@ def _dense(
     if bias is not None:
         _bias(node, bias, made)
     flow.layer(Layer(node.name, node.type, kernel.name, positions(result, [-1])))
-    return replace(
-        result, axes=(*signal.axes[:-1], made), maker=(kernel.name, made_by)
-    )
+    return replace(result, axes=(*signal.axes[:-1], made), maker=(kernel.name, made_by))
 
 
 def _bias(node: Node, at: int, made: Ids | None) -> None:
@@ -114,7 +112,9 @@ def recurrent(node: Node) -> list[Signal]:
     if ids is not None:
         flow.taps.append(Tap(node.name, signal.rank - 1, ids))
     node.settle(1)
-    flow.opaque([o for o in node.inputs[3:] if isinstance(o, Signal)], node.where, "keeps a state of it")
+    flow.opaque(
+        [o for o in node.inputs[3:] if isinstance(o, Signal)], node.where, "keeps a state of it"
+    )
     flow.layer(Layer(node.name, node.type, kernel.name, positions(node.results[0], [1, -1])))
     flow.keep(node.name, "it is recurrent")
     return list(node.results)

@@ -126,7 +126,12 @@ def slice_(node: Node) -> list[Signal]:
     node.settle(0)
     if axes is None:
         axes = list(range(signal.rank))
-    return [replace(node.flow.along(signal, axes, node.where, "takes a part of it"), shape=node.results[0].shape)]
+    return [
+        replace(
+            node.flow.along(signal, axes, node.where, "takes a part of it"),
+            shape=node.results[0].shape,
+        )
+    ]
 
 
 def gather(node: Node) -> list[Signal]:
@@ -183,7 +188,9 @@ def expand(node: Node) -> list[Signal]:
     axes: list[Ids | None] = [None] * added
     for axis, ids in enumerate(signal.axes):
         at = axis + added - (result.rank - len(value))
-        if ids is not None and (result.shape[axis + added] != len(ids) or (at >= 0 and value[at] != 1)):
+        if ids is not None and (
+            result.shape[axis + added] != len(ids) or (at >= 0 and value[at] != 1)
+        ):
             node.flow.protect(ids, f"{node.where} repeats it")
         axes.append(ids)
     return [Signal(result.shape, tuple(axes), (*(False for _ in range(added)), *signal.free))]
