@@ -49,6 +49,8 @@ EXAMPLES = {
     "deploy.litert_bundle": "digits_int8 deploy.golden_samples=4",
     "deploy.onnxruntime_bundle": "digits_onnx_int8 deploy.name=digits",
     "evaluate.classification": "digits_int8 evaluate.samples=100 'evaluate.gates.size.max=\"64 KiB\"'",
+    "optimize.distill": "digits_int8 'optimize=[distill,quantize_static]' optimize.distill.student.width=0.5 "
+    "'+data.splits.train={inputs: x_train, labels: y_train}'",
     "optimize.float16": "digits_int8 'optimize=[float16]'",
     "optimize.quantize_dynamic": "digits_onnx_int8 'optimize=[quantize_dynamic]'",
     "optimize.quantize_int16": "digits_int8 'optimize=[quantize_int16]'",

@@ -28,7 +28,8 @@ class Student(Config, frozen=True):
         ),
     ] = None
     arguments: Annotated[
-        dict[str, Any], Meta(description="Options of the architecture, such as `{channels: [8, 16]}`.")
+        dict[str, Any],
+        Meta(description="Options of the architecture, such as `{channels: [8, 16]}`."),
     ] = {}
     width: Annotated[
         Annotated[float, Meta(gt=0, le=1)] | None,
@@ -39,7 +40,9 @@ class Student(Config, frozen=True):
     ] = None
     depth: Annotated[
         Annotated[float, Meta(gt=0, le=1)] | None,
-        Meta(description="Share of the teacher's repeated blocks that are kept, one of each at least."),
+        Meta(
+            description="Share of the teacher's repeated blocks that are kept, one of each at least."
+        ),
     ] = None
     keep: Annotated[
         tuple[LayerName, ...],

@@ -128,4 +128,6 @@ def _scores(x: Any, outputs: Sequence[TensorSpec]) -> list[Any]:
                 f"the registered architectures give one row of scores per sample; the teacher has {spec}",
                 "student.width, or student.file",
             )
-    return [keras.layers.Dense(spec.shape[1], name=f"scores_{at}")(x) for at, spec in enumerate(outputs)]
+    return [
+        keras.layers.Dense(spec.shape[1], name=f"scores_{at}")(x) for at, spec in enumerate(outputs)
+    ]

@@ -11,7 +11,6 @@ from typing import Any
 from taxiway.errors import StepError
 from taxiway.optimize.distill.student.unrolled import Call, Unrolled, Value
 
-
 IGNORED = {"name", "seed", "rate"}
 """Options in which blocks that are alike may differ; the rate of dropout often grows with depth."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from taxiway.optimize.distill.config import Student
-from taxiway.optimize.distill.student.build import build
+from taxiway.optimize.distill.student.build import Changes, build
 from taxiway.optimize.distill.student.depth import shallower
 from taxiway.optimize.distill.student.unrolled import unrolled
 from taxiway.optimize.distill.student.width import narrower
@@ -17,7 +17,7 @@ def derived(teacher: Any, student: Student) -> Any:
     graph = unrolled(teacher)
     if student.depth is not None and student.depth < 1:
         graph = shallower(graph, student.depth)
-    changes = {}
+    changes: Changes = {}
     if student.width is not None and student.width < 1:
         changes = narrower(graph, student.width, student.keep)
     return build(graph, changes)

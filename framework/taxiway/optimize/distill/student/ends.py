@@ -73,7 +73,7 @@ def _structures(network: Any) -> tuple[Any, Any]:
     return tuple(
         keras.tree.map_structure(lambda _: None, getattr(graph, side, None))
         for side in ("_inputs_struct", "_outputs_struct")
-    )  # type: ignore[return-value]
+    )
 
 
 def _picked(

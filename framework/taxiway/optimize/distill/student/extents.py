@@ -68,7 +68,9 @@ class Groups:
         """The size that an extent gets when every free group keeps the share `width`; None: as it was."""
         if not extent:
             return None
-        total = sum((factor * self._scaled(self._root(g), width) for g, factor in extent), Fraction(0))
+        total = sum(
+            (factor * self._scaled(self._root(g), width) for g, factor in extent), Fraction(0)
+        )
         return int(total)
 
     def _scaled(self, root: int, width: float) -> int:

@@ -9,9 +9,10 @@ from taxiway.errors import StepError
 from taxiway.model import Signature
 from taxiway.optimize.distill.config import SOURCES, Student
 from taxiway.optimize.distill.student.ends import check_ends, renamed
+from taxiway.plugins import Context
 
 
-def made(teacher: Any, student: Student) -> Any:
+def made(teacher: Any, student: Student, context: Context) -> Any:
     """The network (keras.Model) that learns; its inputs and outputs are named as the teacher's.
 
     Raises StepError where it cannot be made or does not fit the teacher, SafetyError for a file that
@@ -20,16 +21,18 @@ def made(teacher: Any, student: Student) -> Any:
     from taxiway.model.inspect import keras_signature
 
     theirs = keras_signature(teacher)
-    network, named = _network(teacher, theirs, student)
+    network, named = _network(teacher, theirs, student, context)
     ours = keras_signature(network)
     check_ends(ours, theirs, named)
     _check_activations(network, teacher, ours, theirs, named)
     return renamed(network, ours, teacher, theirs)
 
 
-def _network(teacher: Any, theirs: Signature, student: Student) -> tuple[Any, str]:
+def _network(
+    teacher: Any, theirs: Signature, student: Student, context: Context
+) -> tuple[Any, str]:
     if student.file:
-        return _of_file(Path(student.file)), Path(student.file).name
+        return _of_file(Path(student.file), context), Path(student.file).name
     if student.architecture:
         from taxiway.optimize.distill.student.registered import built
 
@@ -45,13 +48,13 @@ def _network(teacher: Any, theirs: Signature, student: Student) -> tuple[Any, st
     raise StepError("distill: no student is named", f"give student.{SOURCES}")
 
 
-def _of_file(path: Path) -> Any:
+def _of_file(path: Path, context: Context) -> Any:
     from taxiway.model import Model
     from taxiway.model.inspect import describe
     from taxiway.optimize.training.network import load_network
 
     model: Model = describe(path, "keras")
-    return load_network(model)
+    return load_network(model, context)
 
 
 def _activations(network: Any, count: int) -> list[str]:

@@ -27,7 +27,17 @@ SIZE_OPTIONS = {
 NORMS = {"BatchNormalization", "LayerNormalization", "RMSNormalization", "PReLU"}
 """Layers with weights for each channel, whose number follows from the input."""
 JOINS = {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Divide", "TrueDivide"}
-MOVES = {"Permute", "Transpose", "Swapaxes", "Moveaxis", "Reshape", "Flatten", "Flip", "Roll", "Lambda"}
+MOVES = {
+    "Permute",
+    "Transpose",
+    "Swapaxes",
+    "Moveaxis",
+    "Reshape",
+    "Flatten",
+    "Flip",
+    "Roll",
+    "Lambda",
+}
 """May give the shape that they got with other axes."""
 RESHAPES = {"Reshape": ("target_shape", "newshape"), "Flatten": ()}
 
@@ -49,7 +59,7 @@ def narrower(graph: Unrolled, width: float, keep: Sequence[str]) -> Changes:
         raise StepError(
             f"student.keep: the teacher has no layer '{unknown[0]}'", f"nearest: {', '.join(near)}"
         )
-    analysis = _Analysis({value: FIXED for value in keras.tree.flatten(graph.inputs)})
+    analysis = _Analysis(dict.fromkeys(keras.tree.flatten(graph.inputs), FIXED))
     for call in graph.calls:
         analysis.see(call, kept=call.name in keep)
     analysis.groups.pin(*(analysis.extents[value] for value in keras.tree.flatten(graph.outputs)))
@@ -204,15 +214,10 @@ class _Analysis:
         import numpy as np
 
         width = call.outputs[0].width
-        if any(
-            np.ndim(item) and np.shape(item)[-1] != 1
-            for item in _constants(call)
-        ):
+        if any(np.ndim(item) and np.shape(item)[-1] != 1 for item in _constants(call)):
             return self._opaque(call, given)
         wide = [
-            extent
-            for extent, value in zip(given, call.inputs, strict=True)
-            if value.width == width
+            extent for extent, value in zip(given, call.inputs, strict=True) if value.width == width
         ]
         return [self._joined(wide)]
 
@@ -264,4 +269,6 @@ def _passes(call: Call) -> bool:
     if after.shape == before.shape:
         return True
     pools = ("Pooling1D", "Pooling2D", "Pooling3D", "UpSampling", "ZeroPadding", "Cropping")
-    return any(part in call.kind for part in (*pools, "RepeatVector")) and after.width == before.width
+    return (
+        any(part in call.kind for part in (*pools, "RepeatVector")) and after.width == before.width
+    )
