@@ -30,13 +30,13 @@ class TFLiteDynamic(QuantizeDynamic):
     ) -> Model:
         from taxiway.optimize.quantize.tflite.finite import finite_weights
         from taxiway.optimize.quantize.tflite.graph import FloatGraph
-        from taxiway.optimize.quantize.tflite.quantizer import write_quantized
+        from taxiway.optimize.quantize.tflite.quantizer import quantized, save
         from taxiway.optimize.quantize.tflite.recipe import quantizer_of
 
         graph = FloatGraph(model)
         finite_weights(graph, kept, model.path.name)
         made = quantizer_of(graph, _config(), kept)
-        return write_quantized(made, graph, None, model, "INT8", context)
+        return save(quantized(made, None, model), graph, model, "INT8", context)
 
 
 def _config() -> Any:

@@ -25,10 +25,10 @@ class TFLiteFloat16(Float16):
     ) -> Model:
         from taxiway.optimize.quantize.tflite.finite import finite_weights
         from taxiway.optimize.quantize.tflite.graph import FloatGraph
-        from taxiway.optimize.quantize.tflite.quantizer import write_quantized
+        from taxiway.optimize.quantize.tflite.quantizer import quantized, save
         from taxiway.optimize.quantize.tflite.recipe import HALF, half_weights, quantizer_of
 
         graph = FloatGraph(model)
         finite_weights(graph, kept, model.path.name)
         made = quantizer_of(graph, half_weights(), kept, HALF)
-        return write_quantized(made, graph, None, model, "FLOAT16", context)
+        return save(quantized(made, None, model), graph, model, "FLOAT16", context)

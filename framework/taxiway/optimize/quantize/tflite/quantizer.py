@@ -12,30 +12,33 @@ from taxiway.optimize.result import optimized
 from taxiway.plugins import Context
 
 
-def write_quantized(
-    quantizer: Any,
-    graph: FloatGraph,
-    ranges: Ranges | None,
-    model: Model,
-    dtype: str,
-    context: Context,
-) -> Model:
-    """Apply the recipe in `quantizer` (an ai_edge_quantizer Quantizer), save and check the result.
+def quantized(quantizer: Any, ranges: Ranges | None, model: Model) -> bytes:
+    """The content of `model` after the recipe in `quantizer`, an ai_edge_quantizer Quantizer.
 
-    dtype: the element type, as the TFLite schema names it, that tensors must now be stored in.
-    Raises StepError where no tensor is.
+    Raises StepError where the quantizer gives up.
     """
     import warnings
-
-    from ai_edge_litert.tools import flatbuffer_utils
 
     try:
         with warnings.catch_warnings():
             # It opens an interpreter that keeps every tensor only to read their names.
             warnings.simplefilter("ignore", UserWarning)
-            content = quantizer.quantize(ranges, enable_progress_report=False).quantized_model
+            return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
     except Exception as error:
-        raise refusal(model, error) from error
+        raise StepError(
+            f"AI Edge Quantizer cannot quantize {model.path.name}: {error}",
+            "try optimize=[quantize_dynamic], or convert=onnx",
+        ) from error
+
+
+def save(content: bytes, graph: FloatGraph, model: Model, dtype: str, context: Context) -> Model:
+    """The model in `context.workdir`, held against the one it came from.
+
+    dtype: the element type, as the TFLite schema names it, that tensors must now be stored in.
+    Raises StepError where no tensor is, and as `optimized` does.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
     after = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     if not _holds(after, dtype):
         raise StepError(
@@ -43,18 +46,10 @@ def write_quantized(
             "drop the pass, or convert=onnx",
         )
     if _free_outputs(graph.parsed, after):
-        content = flatbuffer_utils.convert_object_to_bytearray(after)
+        content = bytes(flatbuffer_utils.convert_object_to_bytearray(after))
     path = context.workdir / "model.tflite"
     path.write_bytes(content)
     return optimized(model, path)
-
-
-def refusal(model: Model, error: Exception) -> StepError:
-    """The error for a model that the quantizer gave up on."""
-    return StepError(
-        f"AI Edge Quantizer cannot quantize {model.path.name}: {error}",
-        "try optimize=[quantize_dynamic], or convert=onnx",
-    )
 
 
 def _holds(model: Any, dtype: str) -> bool:

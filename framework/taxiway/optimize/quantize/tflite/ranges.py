@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import StepError
 from taxiway.optimize.quantize.tflite.graph import FloatGraph
+from taxiway.optimize.quantize.tflite.statistics import Statistic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,13 +36,13 @@ class Measured:
     infinite: Mapping[int, str]
 
 
-def measure(graph: FloatGraph, feeds: Iterable[Feed], file: str) -> Measured:
-    """The extremes of what the model and the operators that the quantizer knows take and give in
-    float32, over all feeds.
+def measure(
+    graph: FloatGraph, feeds: Iterable[Feed], file: str, statistic: Callable[[], Statistic]
+) -> Measured:
+    """What `statistic` says of all that the model and the operators that the quantizer knows take and
+    give in float32.
 
-    One feed and its activations are held at once. Extremes, not the moving average of the quantizer's
-    own calibrator: that depends on the order of the samples, and clips.
-    Raises StepError where LiteRT cannot run a feed.
+    One feed and its activations are held at once. Raises StepError where LiteRT cannot run a feed.
     """
     import numpy as np
 
@@ -51,7 +52,7 @@ def measure(graph: FloatGraph, feeds: Iterable[Feed], file: str) -> Measured:
             watched.setdefault(index, scoped.operator.type)
     for index in graph.ends:
         watched.setdefault(index, "")
-    extremes: dict[int, tuple[Any, Any]] = {}
+    seen: dict[int, Statistic] = {}
     infinite: dict[int, str] = {}
     for values_of in _runs(graph, feeds, file):
         for index, kind in watched.items():
@@ -60,19 +61,18 @@ def measure(graph: FloatGraph, feeds: Iterable[Feed], file: str) -> Measured:
                 values = values[np.abs(values) < LIMIT]
             if not values.size:
                 continue
-            low, high = values.min(), values.max()
-            if low > -LIMIT and high < LIMIT:
-                before = extremes.get(index, (low, high))
-                extremes[index] = min(before[0], low), max(before[1], high)
+            largest = np.abs(values).max()
+            if largest < LIMIT:
+                seen.setdefault(index, statistic()).add(values)
             else:
-                infinite[index] = "NaN" if np.isnan(low) else "infinite values"
+                infinite[index] = "NaN" if np.isnan(largest) else "infinite values"
     return Measured(
         {
             graph.name(index): {
                 side: np.full((1,) * graph.rank(index), value, np.float32)
-                for side, value in zip(("min", "max"), ends, strict=True)
+                for side, value in zip(("min", "max"), each.ends(), strict=True)
             }
-            for index, ends in extremes.items()
+            for index, each in seen.items()
         },
         infinite,
     )

@@ -39,13 +39,18 @@ def integer_arithmetic(weights: Any, activations: Any = None) -> Any:
 
 
 def float_arithmetic(weights: Any) -> Any:
-    """Operators that compute in float32, from weights that a DEQUANTIZE before them reads back."""
+    """Operators that compute in float32, from weights that a DEQUANTIZE before them reads back.
+
+    The quantizer's own list of operators has no 4-bit weights for depthwise and transposed
+    convolutions, whose kernels do not take them. Here they get float32.
+    """
     from ai_edge_quantizer import qtyping
 
     return qtyping.OpQuantizationConfig(
         weight_tensor_config=weights,
         compute_precision=qtyping.ComputePrecision.FLOAT,
         explicit_dequantize=True,
+        skip_checks=weights.dtype == qtyping.TensorDataType.INT,
     )
 
 
@@ -95,7 +100,8 @@ def quantizer_of(
     """
     from ai_edge_quantizer import qtyping, quantizer
 
-    if all(operator.name in kept for operator in changed_by(graph, config, algorithm)):
+    changed = [scoped for scoped in graph.operators if _takes(scoped, config, algorithm)]
+    if all(scoped.operator.name in kept for scoped in changed):
         left = " that this step may change" if kept else ""
         raise StepError(
             f"nothing was quantized: the model has no operator with float32 values{left} that AI "
@@ -104,7 +110,11 @@ def quantizer_of(
         )
     made = quantizer.Quantizer(graph.content)
     names = qtyping.TFLOperationName
-    made.update_quantization_recipe(".*", names.ALL_SUPPORTED, config, algorithm_key=algorithm)
+    if config.activation_tensor_config is not None:
+        made.update_quantization_recipe(".*", names.ALL_SUPPORTED, config, algorithm)
+    else:
+        for operation in sorted({scoped.key for scoped in changed}):
+            made.update_quantization_recipe(".*", names(operation), config, algorithm)
     if float_ends:
         for end in (names.INPUT, names.OUTPUT):
             made.update_quantization_recipe(".*", end, algorithm_key=FLOAT)

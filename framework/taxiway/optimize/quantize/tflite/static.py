@@ -8,7 +8,7 @@ from typing import Any
 from taxiway.model import Model
 from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.optimize.quantize.static import QuantizeStatic
-from taxiway.optimize.quantize.tflite.calibrated import Calibrated
+from taxiway.optimize.quantize.tflite.calibrated import Calibrated, check_method
 from taxiway.plugins import Context
 
 
@@ -22,9 +22,7 @@ class TFLiteStatic(QuantizeStatic):
         self._ranges = Calibrated()
 
     def check(self, options: Any) -> None:
-        method = options.calibration.method
-        if method != "minmax":
-            raise ValueError(f"calibration.method '{method}' works on onnx only; tflite has minmax")
+        check_method(options.calibration)
         if options.integers is not None:
             raise ValueError("integers works on onnx only; tflite has int8 for both")
 
@@ -38,15 +36,15 @@ class TFLiteStatic(QuantizeStatic):
         self, model: Model, options: Any, kept: Mapping[str, Precision], context: Context
     ) -> Model:
         from taxiway.optimize.quantize.tflite.graph import FloatGraph
-        from taxiway.optimize.quantize.tflite.quantizer import write_quantized
+        from taxiway.optimize.quantize.tflite.quantizer import quantized, save
         from taxiway.optimize.quantize.tflite.recipe import quantizer_of
 
         graph = FloatGraph(model)
         made = quantizer_of(
             graph, self._config(model, options), kept, float_ends=options.io_dtype == "float32"
         )
-        ranges = self._ranges.of(model, graph, kept, self.reads(options)[0], context)
-        return write_quantized(made, graph, ranges, model, "INT8", context)
+        ranges = self._ranges.of(model, graph, kept, options.calibration, context)
+        return save(quantized(made, ranges, model), graph, model, "INT8", context)
 
     def _config(self, model: Model, options: Any) -> Any:
         from taxiway.optimize.quantize.granularity import granularity_of
