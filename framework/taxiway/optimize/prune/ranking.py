@@ -18,21 +18,23 @@ def masks_of(
 ) -> dict[str, Array]:
     """Booleans of each matrix's shape, true where a weight is kept.
 
-    As many elements as whole units allow are dropped, never more than `sparsity` of them, and one unit of
-    each weight is kept: no layer becomes all zero.
+    As many elements as whole units allow are dropped, never more than `sparsity` of them. The most important
+    unit of each weight is kept: no layer becomes all zero.
     """
     if scope == "layer":
         kept = {}
         for name, matrix in matrices.items():
             scored = units(matrix)
             drop = round(sparsity * matrix.size)
-            kept[name] = scored.mask(_kept(scored.importance, scored.sizes, drop))
+            spared = _spared(scored, matrix)
+            kept[name] = scored.mask(_kept(scored.importance, scored.sizes, drop, spared))
         return kept
     scored_by_name = {name: units(matrix) for name, matrix in matrices.items()}
     scores = [_lamp(scored) for scored in scored_by_name.values()]
     sizes = [scored.sizes for scored in scored_by_name.values()]
-    total = sum(matrix.size for matrix in matrices.values())
-    chosen = _kept(np.concatenate(scores), np.concatenate(sizes), round(sparsity * total))
+    drop = round(sparsity * sum(matrix.size for matrix in matrices.values()))
+    spared = sum(_spared(scored_by_name[name], matrix) for name, matrix in matrices.items())
+    chosen = _kept(np.concatenate(scores), np.concatenate(sizes), drop, spared)
     ends = np.cumsum([len(score) for score in scores])[:-1]
     parts = np.split(chosen, ends)
     return {
@@ -41,21 +43,26 @@ def masks_of(
     }
 
 
-def _kept(importance: Array, sizes: Array, drop: int) -> Array:
+def _spared(scored: Scored, matrix: Array) -> int:
+    """Units of a weight that stay, whatever the sparsity: one where they are all of it."""
+    return int(len(scored.sizes) > 0 and int(scored.sizes.sum()) == matrix.size)
+
+
+def _kept(importance: Array, sizes: Array, drop: int, spared: int) -> Array:
     """Booleans: all but the least important units, whose sizes sum to `drop` at most."""
-    kept = np.ones(len(importance), bool)
-    if not len(importance):
+    kept, most = np.ones(len(importance), bool), len(importance) - spared
+    if not most:
         return kept
     even = int(sizes[0])
     if (sizes == even).all():
-        count = min(drop // even, len(importance) - 1)
-        if count > 0:
+        count = min(drop // even, most)
+        if count == len(kept):
+            kept[:] = False
+        elif count > 0:
             kept[np.argpartition(importance, count)[:count]] = False
         return kept
     order = np.argsort(importance, kind="stable")
-    fits = np.cumsum(sizes[order]) <= drop
-    fits[-1] = False
-    kept[order[fits]] = False
+    kept[order[:most][np.cumsum(sizes[order[:most]]) <= drop]] = False
     return kept
 
 
