@@ -148,7 +148,8 @@ class Step:
         return ()
 
     def lacks(self, path: Path, options: Any) -> tuple[str, ...]:
-        """What the model at `path` has and this step cannot take, such as `Unique (2 nodes)`.
+        """What the model at `path` has and this step cannot take, such as `Unique (2 nodes)`; of a pass,
+        why it cannot be applied.
 
         Asked by the plan: it reads the file's structure, imports no framework and runs nothing.
         """
