@@ -12,6 +12,7 @@ from rich.text import Text
 
 from taxiway.execute.result import RunResult, StepResult
 from taxiway.plugins.quantity import show_bytes, show_seconds
+from taxiway.report.calibration import calibration
 from taxiway.report.ledger import ledger
 from taxiway.report.proof import conversion
 from taxiway.report.steps import label
@@ -116,6 +117,9 @@ def summary(result: RunResult) -> RenderableType:
     bought = list(ledger(result))
     if bought:
         parts += ["", *bought]
+    samples = list(calibration(result))
+    if samples:
+        parts += ["", *samples]
     if result.metrics:
         parts += [
             "",
