@@ -16,8 +16,8 @@ from taxiway.execute.inputs import inputs_of, open_data
 from taxiway.execute.keys import key_of, parts_of
 from taxiway.execute.located import require_pins
 from taxiway.execute.order import clashes
-from taxiway.execute.plan import BASELINE, Plan, PlannedStep
-from taxiway.execute.proof import NO_SAMPLES, with_split
+from taxiway.execute.plan import BASELINE, CHAIN, Plan, PlannedStep
+from taxiway.execute.proof import NO_SAMPLES, with_evaluation, with_split
 from taxiway.execute.route import Leg, NoRoute, as_problem, routes
 from taxiway.fetch.downloads import WrongDigest
 from taxiway.model import Format
@@ -56,9 +56,12 @@ class _Planner:
         format, model = self._model_steps(start)
         for section, uses in (
             ("evaluate", {"model": model, "baseline": BASELINE}),
+            ("ledger", {"model": model, "baseline": BASELINE, "evaluation": "evaluate"}),
             ("deploy", {"model": model, "evaluation": "evaluate"}),
         ):
-            if self.recipe.section(section):
+            if section == "ledger":
+                self._ledger(format, uses)
+            elif self.recipe.section(section):
                 plugin = self._plugin((section,))
                 if section == "evaluate":
                     self._baseline(plugin, start)
@@ -158,6 +161,25 @@ class _Planner:
                 self.problems.append(problem)
             return
         self._add(f"parity.{name}", ("parity",), plugin, format, None, uses, options)
+
+    def _ledger(self, format: Format, uses: Mapping[str, str]) -> None:
+        """A row for every model, where there is a pass; what the evaluation cannot read is said once."""
+        wanted = self.recipe.section("ledger") and self.recipe.section("optimize")
+        if not wanted or self.problems:
+            return
+        plugin = self._plugin(("ledger",))
+        if format not in plugin.accepts:
+            return
+        hop = "convert."
+        models = [s.name for s in self.steps if s.gives is not None and not s.name.startswith(hop)]
+        known = {step.name for step in self.steps}
+        roles = {role: name for role, name in uses.items() if name in known}
+        roles |= {f"{CHAIN}{place}": name for place, name in enumerate(models)}
+        options = self.recipe.typed(("ledger",))
+        options = with_evaluation(
+            with_split(options, self.recipe, open_data(self.recipe)), self.recipe
+        )
+        self._add("ledger", ("ledger",), plugin, format, None, roles, options)
 
     def _excluded(self, plugin: Plugin) -> None:
         """Options of the conversion that make what the deployment cannot run."""

@@ -38,6 +38,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     way: the formats on the way of the conversion. failed_ways: better ways, and why they failed.
     parity: step -> the proof that it did not change the model. notes: step -> what it reported,
     such as repairs. told: step -> subject -> what it found out.
+    ledger: what each conversion and pass bought, `rows` and `warnings`; empty where there was no pass.
     warnings: what the plan warned of.
     trusted: SHA-256 of a source whose own code the recipe let run.
     licence: of the source's model, as the recipe or the model's own files state it.
@@ -54,6 +55,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     parity: dict[str, dict[str, Any]] = {}
     notes: dict[str, list[dict[str, Any]]] = {}
     told: dict[str, dict[str, Any]] = {}
+    ledger: dict[str, Any] = {}
     warnings: tuple[str, ...] = ()
     metrics: dict[str, dict[str, Any]] = {}
     samples: int | None = None

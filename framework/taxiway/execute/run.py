@@ -185,6 +185,7 @@ class _Run:
             parity=self.results.recorded(self.plan, "parity", "figures"),
             notes=self.results.recorded(self.plan, None, "notes"),
             told=self.results.recorded(self.plan, None, "told"),
+            ledger=self.results.recorded(self.plan, "ledger", "figures").get("ledger", {}),
             warnings=tuple(problem.message for problem in self.plan.warnings),
             trusted=self.results.entries["source"].record["model"].get("trusted"),
             metrics=figures.get("subjects", {}),

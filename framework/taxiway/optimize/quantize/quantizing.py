@@ -47,6 +47,10 @@ class Quantizing(Pass):
     """
 
     establishes = frozenset({"quantized"})
+    undoes = {
+        "quantized": "a weight is quantized once; the second pass would find integers",
+        "float16": "its weights are rounded to 11 bits already, and would be rounded again",
+    }
 
     def operators(self, model: Model, options: Any) -> Sequence[Operator]:
         """The operators that this implementation would quantize with these options, in graph order."""

@@ -74,9 +74,9 @@ class OnnxDynamic(QuantizeDynamic):
                     f"ONNX Runtime cannot quantize {model.path.name}: {error}"
                 ) from error
         halves = {name for name, kind in kept.items() if kind == "float16"}
-        return graphs.checked(
-            model, into_halves(quantized, halves), graphs.count_ops(*RESULTS), context
-        )
+        if halves:
+            quantized = into_halves(graphs.typed(quantized), halves)
+        return graphs.checked(model, quantized, graphs.count_ops(*RESULTS), context)
 
     def _prepared(self, model: Model) -> Any:
         return self._graph.get(model.path, lambda: _without_gemm(graphs.prepared(model)))

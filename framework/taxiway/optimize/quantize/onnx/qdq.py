@@ -51,7 +51,6 @@ FOLLOW = frozenset(
     )
 )
 """What passes integers on where it gets them, with the scale that they have: no loss, no choice."""
-WEIGHTED = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul", "Gather"))
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,13 @@ class PairWriter:
             for node in proto.graph.node
             if node.op_type in COMPUTE and not node.domain and _quantizable(node, weights, floats)
         ]
+
+    def named(self, model: Model, options: Any, what: str) -> Sequence[Operator]:
+        """The operators, once every pattern of the options means one of them."""
+        found = self.operators(model)
+        patterns = (*options.only, *options.exclude, *options.keep)
+        graphs.refuse_others(self.prepared(model).graph, found, patterns, what)
+        return found
 
     def quantized(
         self,
@@ -122,7 +128,8 @@ class PairWriter:
         names = {node.name for node in chosen}
         result = _write(model, proto, encoding, names, {n: ranges.by_tensor[n] for n in needed})
         _read_float(result.graph, base.graph, names)
-        return into_halves(result, {name for name, kind in kept.items() if kind == "float16"})
+        halves = {name for name, kind in kept.items() if kind == "float16"}
+        return into_halves(graphs.typed(result), halves) if halves else result
 
     def _measure(
         self,
@@ -209,6 +216,7 @@ def _write(
             [node.name for node in proto.graph.node if node.name not in chosen],
             sorted(COMPUTE | FOLLOW),
             {
+                "UseQDQContribOps": encoding.bits > 8 and graphs.opset_of(proto) < 21,
                 "ActivationSymmetric": encoding.symmetric,
                 # A body of an If may read what goes away with a Relu.
                 "QDQKeepRemovableActivations": bodies,

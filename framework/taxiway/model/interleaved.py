@@ -1,0 +1,45 @@
+"""Latency of several loaded models by turns, so that a slow minute of the machine falls on all alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from taxiway.model.runners import Runner
+
+WARM_UP = 3
+MIN_ROUNDS = 5
+
+
+def interleaved(
+    runners: Sequence[Runner],
+    samples: Sequence[Mapping[str, np.ndarray[Any, Any]]],
+    *,
+    rounds: int = 100,
+    seconds: float = 1.0,
+) -> list[float]:
+    """Median seconds of one call of each runner, over rounds in which each is called once.
+
+    samples: what a call gets, one after the other. The order turns with every round. It ends after
+    `rounds`, or after `seconds` of time, but not before 5 rounds.
+    """
+    for runner in runners:
+        for turn in range(WARM_UP):
+            runner.predict(samples[turn % len(samples)])
+    taken: list[list[float]] = [[] for _ in runners]
+    end = time.perf_counter() + seconds
+    for turn in range(rounds):
+        if turn >= MIN_ROUNDS and time.perf_counter() > end:
+            break
+        for place in range(len(runners)):
+            at = (place + turn) % len(runners)
+            sample = samples[turn % len(samples)]
+            start = time.perf_counter()
+            runners[at].predict(sample)
+            taken[at].append(time.perf_counter() - start)
+    return [statistics.median(times) for times in taken]
