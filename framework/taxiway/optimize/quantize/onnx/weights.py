@@ -42,7 +42,7 @@ class OnnxWeights(QuantizeWeights):
 
         from taxiway.optimize.quantize.granularity import granularity_of
         from taxiway.optimize.quantize.onnx.coder import Coder
-        from taxiway.optimize.quantize.onnx.halves import into_halves
+        from taxiway.optimize.quantize.onnx.kept import in_own_precision
 
         block = options.block or (32 if options.bits == 4 else None)
         whole = not options.block and granularity_of(None, model) == "per_tensor"
@@ -56,9 +56,7 @@ class OnnxWeights(QuantizeWeights):
             if node.name not in kept:
                 coder.encode(node)
         coder.finish()
-        halves = {name for name, kind in kept.items() if kind == "float16"}
-        if halves:
-            proto = into_halves(graphs.typed(proto), halves)
+        proto = in_own_precision(proto, model, kept)
         return graphs.checked(model, proto, graphs.integer_weights, context)
 
     def _loaded(self, model: Model) -> Any:
