@@ -21,8 +21,8 @@ ONNX = ("", "ai.onnx")
 def with_plain_constants(proto: Any) -> None:
     """Change the graph in place: `Constant` nodes and the moves of weights become initializers.
 
-    So a weight that is transposed before it is used is a weight. Every node gets a name of its own. Raises StepError where such a node
-    cannot be computed.
+    So a weight that is transposed before it is used is a weight. Every node gets a name of its own.
+    Raises StepError where such a node cannot be computed.
     """
     from onnx import numpy_helper
 
