@@ -52,7 +52,7 @@ def _card(recipe: Recipe, before: Sequence[PlannedStep]) -> dict[str, Any]:
     steps = [
         {"name": step.name, "plugin": step.parts["plugin"], "options": step.parts["options"]}
         for step in before
-        if step.section not in ("parity", "ledger")
+        if step.section not in ("parity", "calibration", "ledger")
     ]
     common = recipe.common
     card: dict[str, Any] = {
