@@ -119,7 +119,7 @@ def _evaluator(given: Mapping[str, Any]) -> tuple[Any, Any]:
 
 def _shares(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Accuracy with its interval, and agreement."""
-    from taxiway.evaluate.intervals import wilson
+    from taxiway.model.intervals import wilson
 
     row = {name: figures[name] for name in ("n", "accuracy", "agreement") if name in figures}
     if "accuracy" in row and row.get("n"):

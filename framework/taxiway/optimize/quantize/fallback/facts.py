@@ -9,9 +9,8 @@ from typing import Any
 
 from taxiway.model import Model
 from taxiway.optimize.quantize.fallback.config import Fallback
-from taxiway.optimize.quantize.fallback.greedy import Found
 from taxiway.optimize.quantize.fallback.score import Score
-from taxiway.optimize.quantize.operators import Operator
+from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import TEST, Batch
 
 SHOWN = 10
@@ -24,9 +23,9 @@ EXACT = 200.0
 class Outcome:
     """A finished search.
 
-    allowed: a share of the rows. sizes: kept operator -> bytes of the model without it among those
-    kept, where that was measured. seconds: of all candidates, those of earlier attempts included;
-    resumed: how many measurements were theirs.
+    allowed: a share of the rows. kept: operator -> precision. sizes: kept operator -> bytes of the
+    model in which it is quantized, too, where that was measured. seconds: of all candidates, those of
+    earlier attempts included; resumed: how many measurements were theirs.
     """
 
     source: Model
@@ -34,7 +33,8 @@ class Outcome:
     allowed: float
     before: Score
     quantized: Score
-    found: Found
+    kept: Mapping[str, Precision]
+    score: Score
     operators: tuple[Operator, ...]
     sensitivity: Mapping[str, float]
     sizes: Mapping[str, int | None]
@@ -56,7 +56,7 @@ def facts(
 
     latency: of the fully quantized model and of the final one, where that is another.
     """
-    score, options = outcome.found.score, outcome.options
+    score, options = outcome.score, outcome.options
     given_back = final.size - quantized.size
     saved = outcome.source.size - quantized.size
     return {
@@ -72,7 +72,6 @@ def facts(
         "quantized_drop": outcome.quantized.drop,
         "quantized_drop_interval": list(outcome.quantized.interval()),
         "restored": score.within(outcome.allowed),
-        "precision": options.precision,
         "kept": _kept(outcome, final),
         "operators": len(outcome.operators),
         "most_sensitive": _most_sensitive(outcome),
@@ -96,12 +95,13 @@ def _kept(outcome: Outcome, final: Model) -> list[dict[str, Any]]:
         {
             "operator": op.name,
             "type": op.type,
+            "precision": outcome.kept[op.name],
             "sensitivity_db": decibels(outcome.sensitivity[op.name]),
             "bytes_given_back": None if size is None else final.size - size,
         }
         for op in outcome.operators
-        if op.name in outcome.found.kept
-        for size in [outcome.sizes[op.name]]
+        if op.name in outcome.kept
+        for size in [outcome.sizes.get(op.name)]
     ]
 
 
@@ -115,7 +115,7 @@ def _most_sensitive(outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def _warnings(outcome: Outcome) -> list[str]:
-    n, options, found = outcome.found.score.n, outcome.options, []
+    n, options, found = outcome.score.n, outcome.options, []
     if options.split == TEST:
         found.append(
             f"the operators were chosen on the '{TEST}' split, which judges the result: its figures are "
@@ -126,7 +126,7 @@ def _warnings(outcome: Outcome) -> list[str]:
             f"{options.max_drop} is less than one of {n} rows: not one may be lost; "
             "give the fallback more rows"
         )
-    if not outcome.found.score.within(outcome.allowed):
+    if not outcome.score.within(outcome.allowed):
         found.append(
             f"no set of operators that was tried keeps the drop within {options.max_drop}; "
             "this is the best one found"

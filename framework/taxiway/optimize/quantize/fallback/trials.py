@@ -27,7 +27,7 @@ Names = frozenset[str]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Setup:
     """How a candidate is made: the pass, the float model, and what the recipe itself keeps."""
 
     quantizer: Quantizing
@@ -35,8 +35,9 @@ class Recipe:
     options: Any
     kept: Mapping[str, Precision]
 
-    def make(self, kept: Mapping[str, Precision], context: Context) -> Model:
-        return self.quantizer.quantize(self.model, self.options, kept, context)
+    def make(self, own: Mapping[str, Precision], context: Context) -> Model:
+        """Quantized but for `own`, and for what the recipe keeps."""
+        return self.quantizer.quantize(self.model, self.options, {**self.kept, **own}, context)
 
 
 class Trials:
@@ -44,69 +45,73 @@ class Trials:
 
     A candidate is named by the operators it keeps in higher precision besides those that the recipe
     keeps. Where it cannot be made, as one in which nothing is left to quantize, a measurement is None.
+    precision: of an operator that is kept, where nothing else is said.
     """
 
     def __init__(
         self,
-        recipe: Recipe,
+        setup: Setup,
         operators: Sequence[Operator],
         rows: Rows,
         journal: Journal,
         context: Context,
+        precision: Precision,
     ) -> None:
-        self._recipe, self._rows, self._journal = recipe, rows, journal
+        self._setup, self._rows, self._journal = setup, rows, journal
         self._names = frozenset(op.name for op in operators)
-        self._context = context
+        self._context, self._precision = context, precision
 
-    def learn(self, kept: Names, score: Score, size: int) -> None:
+    def learn(self, own: Mapping[str, Precision], score: Score, size: int) -> None:
         """Take what was measured elsewhere, unless it is known."""
-        key = key_of(self.precisions(kept))
-        known = self._journal.known(key)
+        known = self._journal.known(self._key(own))
         if known is None or known.score is None:
-            self._journal.add(Measured(key=key, score=score, size=size))
+            self._journal.add(Measured(key=self._key(own), score=score, size=size))
 
     def alone(self, names: Names) -> float | None:
         """Noise of the model in which only these operators are quantized."""
-        others = dict.fromkeys(sorted(self._names - names), "float32")
-        return self._noise({**self._recipe.kept, **others})  # type: ignore[dict-item]
+        return self._noise(dict.fromkeys(self._names - names, "float32"))
 
     def noise(self, kept: Names) -> float | None:
         return self._noise(self.precisions(kept))
 
     def score(self, kept: Names) -> Score | None:
-        precisions = self.precisions(kept)
-        known = self._journal.known(key_of(precisions))
+        return self.score_in(self.precisions(kept))
+
+    def score_in(self, own: Mapping[str, Precision]) -> Score | None:
+        """The score with operators kept in precisions of their own."""
+        known = self._journal.known(self._key(own))
         if known and (known.score or known.failure):
             return known.score
         rows = self._rows
-        return self._measure(precisions, lambda model: {"score": rows.score(model)}).score
+        return self._measure(own, lambda model: {"score": rows.score(model)}).score
 
-    def size(self, kept: Names) -> int | None:
-        """Bytes of a candidate that was measured before; None for any other."""
-        known = self._journal.known(key_of(self.precisions(kept)))
-        return known.size if known else None
+    def size_in(self, own: Mapping[str, Precision]) -> int | None:
+        """Bytes of the model."""
+        known = self._journal.known(self._key(own))
+        if known and (known.size or known.failure):
+            return known.size
+        return self._measure(own, lambda model: {}).size
 
     def precisions(self, kept: Names) -> dict[str, Precision]:
-        """Everything that stays in higher precision, in what."""
-        return {
-            **self._recipe.kept,
-            **dict.fromkeys(sorted(kept), self._recipe.options.fallback.precision),
-        }
+        return dict.fromkeys(sorted(kept), self._precision)
 
-    def _noise(self, kept: Mapping[str, Precision]) -> float | None:
-        known = self._journal.known(key_of(kept))
+    def _key(self, own: Mapping[str, Precision]) -> str:
+        return key_of({**self._setup.kept, **own})
+
+    def _noise(self, own: Mapping[str, Precision]) -> float | None:
+        known = self._journal.known(self._key(own))
         if known and (known.noise is not None or known.failure):
             return known.noise
         rows = self._rows
-        return self._measure(kept, lambda model: {"noise": rows.noise(model)}).noise
+        return self._measure(own, lambda model: {"noise": rows.noise(model)}).noise
 
     def _measure(
-        self, kept: Mapping[str, Precision], measure: Callable[[Model], dict[str, Any]]
+        self, own: Mapping[str, Precision], measure: Callable[[Model], dict[str, Any]]
     ) -> Measured:
-        key, start = key_of(kept), time.perf_counter()
+        key, start = self._key(own), time.perf_counter()
         with TemporaryDirectory(dir=self._context.workdir) as folder:
             try:
-                model = self._recipe.make(kept, silent(self._context, Path(folder)))
+                model = self._setup.make(own, silent(self._context, Path(folder)))
                 found = Measured(key=key, size=model.size, **measure(model))
             except StepError as error:
                 found = Measured(key=key, failure=error.message)

@@ -42,17 +42,19 @@ class OnnxFloat16(Float16):
         import onnx
 
         from taxiway.optimize.quantize.onnx.halves import into_halves
+        from taxiway.optimize.quantize.onnx.kept import in_own_precision
 
         proto = _typed(model)
         _check(proto, model)
-        floats = {name for name, kind in kept.items() if kind == "float32"}
+        floats = {name: kind for name, kind in kept.items() if kind != "float16"}
         if not floats:
             return graphs.checked(model, _whole(proto, model, context), _half_weights, context)
         # The library would round between two operators that stay float32, too.
-        names = {op.name for op in self.operators(model, options)} - floats
+        names = {op.name for op in self.operators(model, options)} - set(floats)
         onnx.external_data_helper.load_external_data_for_model(proto, str(model.path.parent))
         graphs.lift_constants(proto.graph)
-        return graphs.checked(model, into_halves(proto, names), _half_weights, context)
+        proto = in_own_precision(into_halves(proto, names), model, floats)
+        return graphs.checked(model, proto, _half_weights, context)
 
 
 def _whole(proto: Any, model: Model, context: Context) -> Any:

@@ -108,7 +108,7 @@ class PairWriter:
         """
         import onnx
 
-        from taxiway.optimize.quantize.onnx.halves import into_halves
+        from taxiway.optimize.quantize.onnx.kept import in_own_precision
 
         base = self.prepared(model)
         operators = {op.name: op for op in self.operators(model)}
@@ -128,8 +128,7 @@ class PairWriter:
         names = {node.name for node in chosen}
         result = _write(model, proto, encoding, names, {n: ranges.by_tensor[n] for n in needed})
         _read_float(result.graph, base.graph, names)
-        halves = {name for name, kind in kept.items() if kind == "float16"}
-        return into_halves(graphs.typed(result), halves) if halves else result
+        return in_own_precision(result, model, kept)
 
     def _measure(
         self,

@@ -14,9 +14,10 @@ from taxiway.plugins import Context
 
 
 class OnnxWeights(QuantizeWeights):
-    """Standard ONNX only: DequantizeLinear before the operator, behind a lookup.
+    """Standard ONNX, but for 4-bit lookups.
 
-    ONNX Runtime makes its MatMulNBits of DequantizeLinear and MatMul when it loads the file.
+    A dense layer reads its integers through DequantizeLinear: of the two ONNX Runtime makes its
+    MatMulNBits when it loads the file. Other operators read them through Cast and Mul, which it folds.
     """
 
     libraries = ("onnxruntime", "onnx")
@@ -41,7 +42,7 @@ class OnnxWeights(QuantizeWeights):
 
         from taxiway.optimize.quantize.granularity import granularity_of
         from taxiway.optimize.quantize.onnx.coder import Coder
-        from taxiway.optimize.quantize.onnx.halves import into_halves
+        from taxiway.optimize.quantize.onnx.kept import in_own_precision
 
         block = options.block or (32 if options.bits == 4 else None)
         whole = not options.block and granularity_of(None, model) == "per_tensor"
@@ -55,10 +56,8 @@ class OnnxWeights(QuantizeWeights):
             if node.name not in kept:
                 coder.encode(node)
         coder.finish()
-        halves = {name for name, kind in kept.items() if kind == "float16"}
-        if halves:
-            proto = into_halves(graphs.typed(proto), halves)
-        return graphs.checked(model, proto, _integers, context)
+        proto = in_own_precision(proto, model, kept)
+        return graphs.checked(model, proto, graphs.integer_weights, context)
 
     def _loaded(self, model: Model) -> Any:
         return self._graph.get(model.path, lambda: _ready(model))
@@ -72,10 +71,3 @@ def _ready(model: Model) -> Any:
     graphs.name_nodes(proto.graph)
     graphs.lift_constants(proto.graph)
     return proto
-
-
-def _integers(proto: Any) -> int:
-    from onnx import TensorProto as T
-
-    small = (T.INT8, T.UINT8, T.INT4, T.UINT4)
-    return sum(tensor.data_type in small for tensor in proto.graph.initializer)
