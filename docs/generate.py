@@ -49,7 +49,7 @@ EXAMPLES = {
     "deploy.litert_bundle": "digits_int8 deploy.golden_samples=4",
     "deploy.onnxruntime_bundle": "digits_onnx_int8 deploy.name=digits",
     "evaluate.classification": "digits_int8 evaluate.samples=100 'evaluate.gates.size.max=\"64 KiB\"'",
-    "optimize.cluster_weights": "digits_int8 'optimize=[cluster_weights,quantize_static]' optimize.cluster_weights.clusters=32",
+    "optimize.cluster_weights": "digits_int8 'optimize=[cluster_weights]' optimize.cluster_weights.clusters=32",
     "optimize.float16": "digits_int8 'optimize=[float16]'",
     "optimize.quantize_aware_training": "digits_int8 'optimize=[quantize_aware_training,quantize_static]'",
     "optimize.quantize_dynamic": "digits_onnx_int8 'optimize=[quantize_dynamic]'",
