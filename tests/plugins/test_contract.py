@@ -21,6 +21,7 @@ from taxiway.testing import (
     DataSourceContract,
     DeployContract,
     EvaluateContract,
+    LedgerContract,
     ParityContract,
     PassContract,
     PluginContract,
@@ -351,6 +352,34 @@ class TestQuantizeAwareTraining(_Training):
 
 
 @pytest.mark.slow
+class TestSimplify(_Pass):
+    name = "simplify"
+    options = [{}, {"skip": ["graph_fusion"], "largest_constant": None}]
+    refused = [{"skip": ["everything"]}, {"largest_constant": "1 pt"}]
+
+
+@pytest.mark.slow
+class TestFuse(_Pass):
+    name = "fuse"
+    options = [{"level": "extended"}]
+    refused = [{"level": "most"}, {"heads": 0}, {"transformer": "bigger"}]
+
+
+@pytest.mark.slow
+class TestLayout(_Pass):
+    name = "layout"
+    options = [{"io": "nchw"}]
+    refused = [{"io": "chwn"}]
+
+
+@pytest.mark.slow
+class TestOrtFormat(_Pass):
+    name = "ort_format"
+    options = [{}, {"level": "basic"}]
+    refused = [{"level": "most"}]
+
+
+@pytest.mark.slow
 class TestClassification(_OfDigits, EvaluateContract):
     name = "classification"
     format = "onnx"
@@ -382,6 +411,17 @@ class TestOutputs(_OfDigits, ParityContract):
 @pytest.mark.slow
 class TestOutputsOfTFLite(TestOutputs):
     format = "tflite"
+
+
+@pytest.mark.slow
+class TestWaterfall(_OfDigits, LedgerContract):
+    name = "waterfall"
+    format = "onnx"
+    options = [
+        {"rounds": 5},
+        {"seconds": 0.01, "evaluate": {"type": "classification", "samples": 20}},
+    ]
+    refused = [{"rounds": 0}, {"seconds": 0}]
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ import msgspec
 
 from taxiway.errors import StepError, TaxiwayError, WorkerError
 from taxiway.model import Model
-from taxiway.plugins import Context, Dataset, Measurement, Note, Step, registry
+from taxiway.plugins import Context, Dataset, Measurement, Note, Stage, Step, registry
 from taxiway.plugins.quantity import show_bytes
 from taxiway.plugins.registry import missing_module
 
@@ -145,6 +145,7 @@ def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:
         reference=_model(task, "reference"),
         approximates=bool(task.get("approximates")),
         baseline=_measurement(task),
+        chain=_chain(task),
         data=_dataset(task),
         figures=task.get("figures") or {},
         recipe=task.get("recipe") or {},
@@ -200,6 +201,13 @@ def _model(task: dict[str, Any], role: str) -> Model | None:
 def _measurement(task: dict[str, Any]) -> Measurement | None:
     given = task.get("baseline")
     return Measurement(given["figures"], Path(given["root"])) if given else None
+
+
+def _chain(task: dict[str, Any]) -> tuple[Stage, ...]:
+    return tuple(
+        Stage(given["step"], given["plugin"], Model.from_dict(given["model"], Path(given["root"])))
+        for given in task.get("chain", ())
+    )
 
 
 def _dataset(task: dict[str, Any]) -> Dataset | None:
