@@ -63,8 +63,11 @@ EXAMPLES = {
     "optimize.layout": "digits_onnx_int8 'optimize=[layout]' optimize.layout.io=nchw",
     "optimize.ort_format": "digits_onnx_int8 'optimize=[quantize_static,ort_format]'",
     "optimize.simplify": "digits_onnx_int8 'optimize=[simplify,quantize_static]'",
+    "optimize.distill": "digits_int8 'optimize=[distill,quantize_static]' optimize.distill.student.width=0.5 "
+    "'+data.splits.train={inputs: x_train, labels: y_train}'",
     "optimize.float16": "digits_int8 'optimize=[float16]'",
     "optimize.quantize_aware_training": "digits_int8 'optimize=[quantize_aware_training,quantize_static]'",
+    "optimize.prune_channels": "digits_int8 'optimize=[prune_channels,quantize_static]'",
     "optimize.quantize_dynamic": "digits_onnx_int8 'optimize=[quantize_dynamic]'",
     "optimize.quantize_int16": "digits_int8 'optimize=[quantize_int16]'",
     "optimize.quantize_weights": "digits_int8 'optimize=[quantize_weights]' optimize.quantize_weights.bits=4",

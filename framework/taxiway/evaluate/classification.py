@@ -10,10 +10,10 @@ from msgspec import Meta
 
 from taxiway import plugins
 from taxiway.errors import StepError
-from taxiway.evaluate.classes import class_numbers, predicted, score_output
 from taxiway.evaluate.limits import Gates, needs_baseline
 from taxiway.evaluate.performance import performance
 from taxiway.model import FORMATS, Model
+from taxiway.model.classes import class_numbers, predicted, score_output
 from taxiway.plugins import TEST, Context, Dataset, Measurement, Selection
 
 if TYPE_CHECKING:

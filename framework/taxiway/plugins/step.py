@@ -46,7 +46,9 @@ def unheard(note: Note) -> None:
 
 
 Told = Callable[[str, Mapping[str, Any]], None]
-"""`tell(subject, facts)`: JSON that the run shows beside the step's result, such as a training's curve."""
+"""`tell(subject, facts)`: JSON that is kept beside the step's result, such as a training's curve.
+
+`summary` among the facts is a sentence, and `warnings` a list of them, that people are shown."""
 
 
 def untold(subject: str, facts: Mapping[str, Any]) -> None:
@@ -146,7 +148,8 @@ class Step:
         return ()
 
     def lacks(self, path: Path, options: Any) -> tuple[str, ...]:
-        """What the model at `path` has and this step cannot take, such as `Unique (2 nodes)`.
+        """What the model at `path` has and this step cannot take, such as `Unique (2 nodes)`; of a pass,
+        why it cannot be applied.
 
         Asked by the plan: it reads the file's structure, imports no framework and runs nothing.
         """

@@ -16,6 +16,7 @@ from taxiway.report.calibration import calibration
 from taxiway.report.ledger import ledger
 from taxiway.report.proof import conversion
 from taxiway.report.steps import label
+from taxiway.report.told import told
 
 METRICS = {
     "accuracy": "accuracy",
@@ -114,12 +115,10 @@ def summary(result: RunResult) -> RenderableType:
     proofs = list(conversion(result))
     if proofs:
         parts += ["", *proofs]
-    bought = list(ledger(result))
-    if bought:
-        parts += ["", *bought]
-    samples = list(calibration(result))
-    if samples:
-        parts += ["", *samples]
+    for section in (calibration, told, ledger):
+        lines = list(section(result))
+        if lines:
+            parts += ["", *lines]
     if result.metrics:
         parts += [
             "",

@@ -20,8 +20,8 @@ class Calibration(Config, frozen=True):
     method: Annotated[
         Literal["minmax", "entropy", "percentile", "distribution"],
         Meta(
-            description="minmax takes the smallest and the largest value seen; the others cut "
-            "outliers off. TFLite has minmax and percentile."
+            description="minmax takes the smallest and the largest value seen; entropy, percentile "
+            "and distribution cut outliers off."
         ),
     ] = "minmax"
     percentile: Annotated[

@@ -57,11 +57,10 @@ def test_a_quantized_model_is_refused(
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("quantize_static", {"calibration": {"method": "entropy"}}),
-        ("quantize_static", {"calibration": {"method": "percentile"}}),
+        ("quantize_static", {"integers": "u8s8"}),
         ("quantize_dynamic", {"granularity": "per_tensor"}),
     ],
-    ids=["entropy", "percentile", "per tensor"],
+    ids=["integer types", "per tensor"],
 )
 def test_options_for_onnx_only_are_a_plan_time_error(
     name: str, options: dict[str, Any], tflite_mlp: Model, data: Any, optimize: Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from taxiway.model import Model
@@ -13,18 +13,6 @@ if TYPE_CHECKING:
     from taxiway.optimize.quantize.operators import Precision
     from taxiway.optimize.quantize.tflite.graph import FloatGraph
     from taxiway.optimize.quantize.tflite.ranges import Ranges
-    from taxiway.optimize.quantize.tflite.statistics import Statistic
-
-METHODS = ("minmax", "percentile")
-
-
-def check_method(calibration: Calibration) -> None:
-    """Raises ValueError for a method that works on another format only."""
-    if calibration.method not in METHODS:
-        raise ValueError(
-            f"calibration.method '{calibration.method}' works on onnx only; tflite has "
-            + " and ".join(METHODS)
-        )
 
 
 class Calibrated:
@@ -40,36 +28,23 @@ class Calibrated:
         graph: FloatGraph,
         kept: Mapping[str, Precision],
         calibration: Calibration,
+        bits: int,
         context: Context,
     ) -> Ranges:
-        """The ranges over the samples of `calibration`, by its method, for all operators but those in
-        `kept`.
+        """The ranges over the samples of `calibration` for activations of so many bits.
 
-        Raises StepError that names a weight or an activation of such an operator that holds NaN or
-        infinite values, and as `Feeds` and `measure` do.
+        Raises StepError that names a weight or an activation that holds NaN or Inf, of an operator that
+        is not in `kept`, and as `Feeds` and `measure` do.
         """
         from taxiway.optimize.quantize.calibration import Feeds
-        from taxiway.optimize.quantize.tflite.finite import finite_activations, finite_weights
+        from taxiway.optimize.quantize.tflite.finite import check_activations, check_weights
         from taxiway.optimize.quantize.tflite.ranges import measure
 
-        finite_weights(graph, kept, model.path.name)
+        check_weights(graph, kept, model.path.name)
         if (model.path, calibration) != self._key:
             feeds = Feeds(model, Selection(CALIBRATION, calibration.samples), context)
-            self._measured = measure(graph, feeds, model.path.name, _statistic(calibration))
+            self._measured = measure(graph, feeds, model.path.name, calibration, bits)
             self._key = model.path, calibration
-        finite_activations(graph, kept, self._measured, model.path.name)
+        check_activations(graph, kept, self._measured.broken, model.path.name)
         ranges: Ranges = self._measured.ranges
         return ranges
-
-
-def _statistic(calibration: Calibration) -> Callable[[], Statistic]:
-    """Extremes or percentiles; the library's own moving average of extremes depends on the order of the
-    samples, and clips more than either: on keyword spotting it lost 0.9 points where extremes lost none.
-    """
-    from functools import partial
-
-    from taxiway.optimize.quantize.tflite.statistics import Extremes, Percentiles
-
-    if calibration.method == "minmax":
-        return Extremes
-    return partial(Percentiles, calibration.percentile)

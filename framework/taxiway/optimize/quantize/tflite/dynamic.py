@@ -28,13 +28,13 @@ class TFLiteDynamic(QuantizeDynamic):
     def quantize(
         self, model: Model, options: Any, kept: Mapping[str, Precision], context: Context
     ) -> Model:
-        from taxiway.optimize.quantize.tflite.finite import finite_weights
+        from taxiway.optimize.quantize.tflite.finite import check_weights
         from taxiway.optimize.quantize.tflite.graph import FloatGraph
         from taxiway.optimize.quantize.tflite.quantizer import quantized, save
         from taxiway.optimize.quantize.tflite.recipe import quantizer_of
 
         graph = FloatGraph(model)
-        finite_weights(graph, kept, model.path.name)
+        check_weights(graph, kept, model.path.name)
         made = quantizer_of(graph, _config(), kept)
         return save(quantized(made, None, model), graph, model, "INT8", context)
 

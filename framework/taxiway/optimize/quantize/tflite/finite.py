@@ -1,55 +1,33 @@
-"""No integer stands for NaN or infinity: a tensor that holds one is named before anything is quantized."""
+"""NaN and Inf in a .tflite, looked for in the operators that are to be quantized."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from taxiway.errors import StepError
-from taxiway.optimize.quantize.operators import Operator, Precision
+from taxiway.optimize.quantize.finite import check_ranges, check_weight
+from taxiway.optimize.quantize.operators import Precision
 from taxiway.optimize.quantize.tflite.graph import FloatGraph
-from taxiway.optimize.quantize.tflite.ranges import PADDING, Measured
+from taxiway.optimize.quantize.tflite.ranges import PADDING
 
 
-def finite_weights(graph: FloatGraph, kept: Mapping[str, Precision], file: str) -> None:
-    """Raises StepError for a constant with NaN or infinite values, of an operator that is not kept
-    in float32."""
-    import numpy as np
-
+def check_weights(graph: FloatGraph, kept: Mapping[str, Precision], file: str) -> None:
+    """Raises StepError that names a constant with NaN or Inf, of an operator that does not stay float32."""
     for scoped in graph.operators:
         if kept.get(scoped.operator.name) == "float32" or scoped.operator.type == PADDING:
             continue
         for index in scoped.constants:
             values = graph.constant(index)
-            if values is not None and not np.isfinite(values).all():
-                found = "NaN" if np.isnan(values).any() else "infinite values"
-                raise _refusal("weight", graph.name(index), found, "", scoped.operator, file)
+            if values is not None:
+                check_weight(graph.name(index), values, scoped.operator.name, file)
 
 
-def finite_activations(
-    graph: FloatGraph, kept: Mapping[str, Precision], measured: Measured, file: str
+def check_activations(
+    graph: FloatGraph, kept: Mapping[str, Precision], broken: Iterable[str], file: str
 ) -> None:
-    """Raises StepError for a tensor that was infinite or NaN on a sample, of an operator that is not
-    kept."""
+    """Raises StepError that names the first tensor in `broken` of an operator that is not kept."""
+    readers: dict[str, str] = {}
     for scoped in graph.operators:
-        if scoped.operator.name in kept:
-            continue
-        for index in scoped.tensors:
-            if index in measured.infinite:
-                raise _refusal(
-                    "activation",
-                    graph.name(index),
-                    measured.infinite[index],
-                    " on a calibration sample",
-                    scoped.operator,
-                    file,
-                )
-
-
-def _refusal(
-    what: str, tensor: str, found: str, when: str, operator: Operator, file: str
-) -> StepError:
-    return StepError(
-        f"{file}: the {what} '{tensor}' of {operator.type} '{operator.name}' has {found}{when}, "
-        "which no integer stands for",
-        f"mend the model, or leave the operator in float32: exclude=['{operator.name}']",
-    )
+        if scoped.operator.name not in kept:
+            for index in scoped.tensors:
+                readers.setdefault(graph.name(index), scoped.operator.name)
+    check_ranges(broken, readers, file)

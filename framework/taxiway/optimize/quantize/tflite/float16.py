@@ -23,12 +23,12 @@ class TFLiteFloat16(Float16):
     def quantize(
         self, model: Model, options: Any, kept: Mapping[str, Precision], context: Context
     ) -> Model:
-        from taxiway.optimize.quantize.tflite.finite import finite_weights
+        from taxiway.optimize.quantize.tflite.finite import check_weights
         from taxiway.optimize.quantize.tflite.graph import FloatGraph
         from taxiway.optimize.quantize.tflite.quantizer import quantized, save
         from taxiway.optimize.quantize.tflite.recipe import HALF, half_weights, quantizer_of
 
         graph = FloatGraph(model)
-        finite_weights(graph, kept, model.path.name)
+        check_weights(graph, kept, model.path.name)
         made = quantizer_of(graph, half_weights(), kept, HALF)
         return save(quantized(made, None, model), graph, model, "FLOAT16", context)

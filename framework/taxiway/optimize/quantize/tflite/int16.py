@@ -8,7 +8,7 @@ from typing import Any
 from taxiway.model import Model
 from taxiway.optimize.quantize.int16 import QuantizeInt16
 from taxiway.optimize.quantize.operators import Operator, Precision
-from taxiway.optimize.quantize.tflite.calibrated import Calibrated, check_method
+from taxiway.optimize.quantize.tflite.calibrated import Calibrated
 from taxiway.plugins import Context
 
 
@@ -20,9 +20,6 @@ class TFLiteInt16(QuantizeInt16):
 
     def __init__(self) -> None:
         self._ranges = Calibrated()
-
-    def check(self, options: Any) -> None:
-        check_method(options.calibration)
 
     def operators(self, model: Model, options: Any) -> Sequence[Operator]:
         from taxiway.optimize.quantize.tflite.graph import FloatGraph
@@ -41,7 +38,7 @@ class TFLiteInt16(QuantizeInt16):
         made = quantizer_of(
             graph, _config(model, options), kept, float_ends=options.io_dtype == "float32"
         )
-        ranges = self._ranges.of(model, graph, kept, options.calibration, context)
+        ranges = self._ranges.of(model, graph, kept, options.calibration, 16, context)
         return save(quantized(made, ranges, model), graph, model, "INT16", context)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import StepError
+from taxiway.optimize.quantize.histogram import Histogram
+from taxiway.optimize.quantize.static import Calibration
 from taxiway.optimize.quantize.tflite.graph import FloatGraph
-from taxiway.optimize.quantize.tflite.statistics import Statistic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,22 +28,22 @@ LIMIT = 3e38
 
 @dataclass(frozen=True)
 class Measured:
-    """What samples showed.
-
-    ranges: of the tensors whose values are finite. infinite: tensor index -> what else it held.
-    """
+    """What samples showed: the ranges, and the tensors that NaN or Inf was seen in, in graph order."""
 
     ranges: Ranges
-    infinite: Mapping[int, str]
+    broken: tuple[str, ...]
 
 
 def measure(
-    graph: FloatGraph, feeds: Iterable[Feed], file: str, statistic: Callable[[], Statistic]
+    graph: FloatGraph, feeds: Iterable[Feed], file: str, calibration: Calibration, bits: int
 ) -> Measured:
-    """What `statistic` says of all that the model and the operators that the quantizer knows take and
-    give in float32.
+    """The range, by the method of `calibration`, of all that the model and the operators that the
+    quantizer knows take and give in float32.
 
-    One feed and its activations are held at once. Raises StepError where LiteRT cannot run a feed.
+    The quantizer's own calibrator has a moving average of extremes by default, which depends on the
+    order of the samples and clips: on keyword spotting it lost 0.9 points, and extremes lost none.
+    One feed and its activations are held at once. bits: of an activation. Raises StepError where LiteRT
+    cannot run a feed.
     """
     import numpy as np
 
@@ -52,30 +53,52 @@ def measure(
             watched.setdefault(index, scoped.operator.type)
     for index in graph.ends:
         watched.setdefault(index, "")
-    seen: dict[int, Statistic] = {}
-    infinite: dict[int, str] = {}
+    seen: dict[int, Extremes | Histogram] = {}
+    broken = set()
+    kind = Extremes if calibration.method == "minmax" else Histogram
     for values_of in _runs(graph, feeds, file):
-        for index, kind in watched.items():
+        for index, producer in watched.items():
             values = values_of(index)
-            if kind == PADDING:
+            if producer == PADDING:
                 values = values[np.abs(values) < LIMIT]
             if not values.size:
                 continue
-            largest = np.abs(values).max()
-            if largest < LIMIT:
-                seen.setdefault(index, statistic()).add(values)
+            if np.abs(values).max() < LIMIT:
+                seen.setdefault(index, kind()).add(values)
             else:
-                infinite[index] = "NaN" if np.isnan(largest) else "infinite values"
+                broken.add(index)
     return Measured(
         {
             graph.name(index): {
                 side: np.full((1,) * graph.rank(index), value, np.float32)
-                for side, value in zip(("min", "max"), each.ends(), strict=True)
+                for side, value in zip(("min", "max"), _range(each, calibration, bits), strict=True)
             }
             for index, each in seen.items()
         },
-        infinite,
+        tuple(graph.name(index) for index in watched if index in broken),
     )
+
+
+class Extremes:
+    """The smallest and the largest value of a tensor."""
+
+    def __init__(self) -> None:
+        self.lowest, self.highest = float("inf"), float("-inf")
+
+    def add(self, values: Array) -> None:
+        self.lowest = min(self.lowest, float(values.min()))
+        self.highest = max(self.highest, float(values.max()))
+
+
+def _range(found: Extremes | Histogram, calibration: Calibration, bits: int) -> tuple[float, float]:
+    from taxiway.optimize.quantize import histogram
+
+    if isinstance(found, Extremes):
+        return found.lowest, found.highest
+    if calibration.method == "percentile":
+        return histogram.percentile(found, calibration.percentile)
+    method = {"entropy": histogram.entropy, "distribution": histogram.distribution}
+    return method[calibration.method](found, bits)
 
 
 def _runs(graph: FloatGraph, feeds: Iterable[Feed], file: str) -> Iterable[Any]:

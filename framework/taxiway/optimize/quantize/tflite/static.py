@@ -8,7 +8,7 @@ from typing import Any
 from taxiway.model import Model
 from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.optimize.quantize.static import QuantizeStatic
-from taxiway.optimize.quantize.tflite.calibrated import Calibrated, check_method
+from taxiway.optimize.quantize.tflite.calibrated import Calibrated
 from taxiway.plugins import Context
 
 
@@ -22,7 +22,6 @@ class TFLiteStatic(QuantizeStatic):
         self._ranges = Calibrated()
 
     def check(self, options: Any) -> None:
-        check_method(options.calibration)
         if options.integers is not None:
             raise ValueError("integers works on onnx only; tflite has int8 for both")
 
@@ -43,7 +42,7 @@ class TFLiteStatic(QuantizeStatic):
         made = quantizer_of(
             graph, self._config(model, options), kept, float_ends=options.io_dtype == "float32"
         )
-        ranges = self._ranges.of(model, graph, kept, options.calibration, context)
+        ranges = self._ranges.of(model, graph, kept, options.calibration, 8, context)
         return save(quantized(made, ranges, model), graph, model, "INT8", context)
 
     def _config(self, model: Model, options: Any) -> Any:

@@ -39,13 +39,13 @@ class TFLiteWeights(QuantizeWeights):
         self, model: Model, options: Any, kept: Mapping[str, Precision], context: Context
     ) -> Model:
         from taxiway.optimize.quantize.tflite.blocks import dense_weights, store_in_blocks
-        from taxiway.optimize.quantize.tflite.finite import finite_weights
+        from taxiway.optimize.quantize.tflite.finite import check_weights
         from taxiway.optimize.quantize.tflite.graph import FloatGraph
         from taxiway.optimize.quantize.tflite.quantizer import quantized, save
         from taxiway.optimize.quantize.tflite.recipe import changed_by, quantizer_of
 
         graph = FloatGraph(model)
-        finite_weights(graph, kept, model.path.name)
+        check_weights(graph, kept, model.path.name)
         config, block = _config(model, options), _block(model, options)
         dense = dense_weights(graph, block, kept) if block else {}
         if block:
