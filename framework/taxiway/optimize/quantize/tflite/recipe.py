@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from taxiway.errors import StepError
@@ -112,6 +113,12 @@ def quantizer_of(
     names = qtyping.TFLOperationName
     if config.activation_tensor_config is not None:
         made.update_quantization_recipe(".*", names.ALL_SUPPORTED, config, algorithm)
+        # LiteRT 2.3 takes one scale for the constant of such a product, and gives other values with more.
+        weights = replace(
+            config.weight_tensor_config, granularity=qtyping.QuantGranularity.TENSORWISE
+        )
+        product = replace(config, weight_tensor_config=weights)
+        made.update_quantization_recipe(".*", names.BATCH_MATMUL, product, algorithm)
     else:
         for operation in sorted({scoped.key for scoped in changed}):
             made.update_quantization_recipe(".*", names(operation), config, algorithm)
