@@ -76,6 +76,9 @@ def _takes(scoped: Scoped, config: Any, algorithm: str) -> bool:
         return False
     if not scoped.tensors and not scoped.weighted:
         return False
+    if scoped.key == "DEPTHWISE_CONV_2D" and _is_dynamic_per_tensor(config):
+        # LiteRT 2.3 reads scales that are not there, and gives NaN or other values on every run.
+        return False
     try:
         algorithm_manager.check_op_quantization_config(
             algorithm, qtyping.TFLOperationName(scoped.key), config
@@ -83,6 +86,14 @@ def _takes(scoped: Scoped, config: Any, algorithm: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_dynamic_per_tensor(config: Any) -> bool:
+    return (
+        config.activation_tensor_config is None
+        and config.compute_precision.value == "INTEGER"
+        and config.weight_tensor_config.granularity.value == GRANULARITY["per_tensor"]
+    )
 
 
 def quantizer_of(
