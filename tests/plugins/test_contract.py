@@ -21,6 +21,7 @@ from taxiway.testing import (
     DataSourceContract,
     DeployContract,
     EvaluateContract,
+    LedgerContract,
     ParityContract,
     PassContract,
     PluginContract,
@@ -327,6 +328,72 @@ class TestQuantizeStaticOfTFLite(TestQuantizeStatic):
     format = "tflite"
 
 
+TRAINED = {"training": {"epochs": 1, "samples": 64}}
+
+
+class _Training(_Pass):
+    format = "keras"
+
+    @pytest.fixture
+    def data(self) -> Dataset:
+        """The digits with a split to train on."""
+        plugin = registry().get("data", "npz")
+        splits = {**SPLITS, "train": {"inputs": "x_train", "labels": "y_train"}}
+        options = {"type": "npz", "path": str(SAMPLES), "scale": 0.0625, "splits": splits}
+        dataset: Dataset = plugin.step().open(  # type: ignore[attr-defined]
+            msgspec.convert(options, plugin.step.Config), 0
+        )
+        return dataset
+
+
+@pytest.mark.slow
+class TestClusterWeights(_Training):
+    name = "cluster_weights"
+    options = [{"clusters": 8, **TRAINED}, {"training": {"epochs": 0}}]
+    refused = [{"clusters": 1}, {"training": {"epochs": -1}}]
+
+
+@pytest.mark.slow
+class TestClusterWeightsOfOnnx(_Pass):
+    name = "cluster_weights"
+    options = [{"clusters": 8}, {"preserve_sparsity": True}]
+
+
+@pytest.mark.slow
+class TestQuantizeAwareTraining(_Training):
+    name = "quantize_aware_training"
+    options = [TRAINED, {**TRAINED, "granularity": "per_tensor", "activations": False}]
+    refused = [{"granularity": "per_row"}, {"training": {"batch_size": 0}}]
+
+
+@pytest.mark.slow
+class TestSimplify(_Pass):
+    name = "simplify"
+    options = [{}, {"skip": ["graph_fusion"], "largest_constant": None}]
+    refused = [{"skip": ["everything"]}, {"largest_constant": "1 pt"}]
+
+
+@pytest.mark.slow
+class TestFuse(_Pass):
+    name = "fuse"
+    options = [{"level": "extended"}]
+    refused = [{"level": "most"}, {"heads": 0}, {"transformer": "bigger"}]
+
+
+@pytest.mark.slow
+class TestLayout(_Pass):
+    name = "layout"
+    options = [{"io": "nchw"}]
+    refused = [{"io": "chwn"}]
+
+
+@pytest.mark.slow
+class TestOrtFormat(_Pass):
+    name = "ort_format"
+    options = [{}, {"level": "basic"}]
+    refused = [{"level": "most"}]
+
+
 @pytest.mark.slow
 class TestClassification(_OfDigits, EvaluateContract):
     name = "classification"
@@ -359,6 +426,17 @@ class TestOutputs(_OfDigits, ParityContract):
 @pytest.mark.slow
 class TestOutputsOfTFLite(TestOutputs):
     format = "tflite"
+
+
+@pytest.mark.slow
+class TestWaterfall(_OfDigits, LedgerContract):
+    name = "waterfall"
+    format = "onnx"
+    options = [
+        {"rounds": 5},
+        {"seconds": 0.01, "evaluate": {"type": "classification", "samples": 20}},
+    ]
+    refused = [{"rounds": 0}, {"seconds": 0}]
 
 
 @pytest.mark.slow

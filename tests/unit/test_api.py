@@ -23,6 +23,7 @@ def test_load_plan_run(onnx_recipe: Path, tmp_path: Path) -> None:
         "parity.optimize.quantize_static",
         "evaluate.source",
         "evaluate",
+        "ledger",
         "deploy",
     ]
     seen: list[Event] = []

@@ -27,7 +27,9 @@ def inputs_of(
     data does not have.
     """
     keys = {planned.name: planned.key for planned in before}
-    inputs: dict[str, Any] = {role: keys[name] for role, name in uses.items() if role in step.needs}
+    inputs: dict[str, Any] = {
+        role: keys[name] for role, name in uses.items() if role.partition(".")[0] in step.needs
+    }
     selections = step.reads(options)
     if selections:
         dataset = open_data(recipe)
@@ -50,7 +52,7 @@ def _card(recipe: Recipe, before: Sequence[PlannedStep]) -> dict[str, Any]:
     steps = [
         {"name": step.name, "plugin": step.parts["plugin"], "options": step.parts["options"]}
         for step in before
-        if step.section != "parity"
+        if step.section not in ("parity", "calibration", "ledger")
     ]
     common = recipe.common
     card: dict[str, Any] = {

@@ -17,6 +17,8 @@ from taxiway.plugins import Config, Plugin, Step
 from taxiway.plugins.registry import install_line
 
 BASELINE = "evaluate.source"
+CHAIN = "chain."
+"""Role of every model of a run, with its place: `chain.0` is the source."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from taxiway.execute import events
 from taxiway.execute.figures import compared
 from taxiway.execute.located import local_options
 from taxiway.execute.lockfile import Lock
-from taxiway.execute.plan import Plan, PlannedStep
+from taxiway.execute.plan import CHAIN, Plan, PlannedStep
 from taxiway.execute.result import StepResult
 from taxiway.execute.store import Entry, Store
 from taxiway.execute.workers import Workers
@@ -144,6 +144,10 @@ class Results:
             if role == "evaluation":
                 plain = [msgspec.to_builtins(verdict) for verdict in verdicts]
                 task["figures"] = {**compared(self.entries), "verdicts": plain}
+            elif role.startswith(CHAIN):
+                planned = plan.named(name)
+                stage = {"step": name, "plugin": planned.plugin.name, "root": str(entry.files)}
+                task.setdefault("chain", []).append({**stage, "model": entry.record["model"]})
             else:
                 kind = "figures" if role == "baseline" else "model"
                 task[role] = {kind: entry.record[kind], "root": str(entry.files)}

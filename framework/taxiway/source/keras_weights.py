@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from taxiway import safety
 from taxiway.errors import SafetyError, StepError
+from taxiway.model.save_keras import save_keras
 from taxiway.safety.keras_file import HDF5_MAGIC
 from taxiway.source.admit import copy_file
 from taxiway.source.factory import build
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-_DATE = "1980-01-01@00:00:00"
 
 
 def save_with_weights(path: Path, factory: str, arguments: Mapping[str, Any], target: Path) -> None:
@@ -48,8 +44,7 @@ def save_with_weights(path: Path, factory: str, arguments: Mapping[str, Any], ta
         ) from error
     finally:
         copy.unlink()
-    model.save(target)
-    _make_canonical(target)
+    save_keras(model, target)
     try:
         safety.check(target, "keras")
     except SafetyError as error:
@@ -66,27 +61,3 @@ def _suffix(path: Path) -> str:
     with h5py.File(path, "r") as file:
         legacy = "layer_names" in file.attrs or "model_weights" in file
     return ".h5" if legacy else ".weights.h5"
-
-
-def _make_canonical(archive: Path) -> None:
-    """Write the archive anew without the time of its making and the addresses of its objects."""
-    with zipfile.ZipFile(archive) as file:
-        members = {name: file.read(name) for name in sorted(file.namelist())}
-    metadata, config = (json.loads(members[name]) for name in ("metadata.json", "config.json"))
-    _number_shared(config, {})
-    members["metadata.json"] = json.dumps({**metadata, "date_saved": _DATE}).encode()
-    members["config.json"] = json.dumps(config).encode()
-    with zipfile.ZipFile(archive, "w") as file:
-        for name, content in members.items():
-            file.writestr(zipfile.ZipInfo(name, _EPOCH), content)
-
-
-def _number_shared(config: Any, numbers: dict[int, int]) -> None:
-    """Objects that a config holds twice are told by `shared_object_id`: count them from 1."""
-    if isinstance(config, dict):
-        shared = config.get("shared_object_id")
-        if isinstance(shared, int):
-            config["shared_object_id"] = numbers.setdefault(shared, len(numbers) + 1)
-    if isinstance(config, dict | list):
-        for value in config.values() if isinstance(config, dict) else config:
-            _number_shared(value, numbers)

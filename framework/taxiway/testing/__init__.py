@@ -32,13 +32,19 @@ from taxiway.testing.models import (  # noqa: E402
     SourceContract,
     TargetContract,
 )
-from taxiway.testing.results import DeployContract, EvaluateContract, ParityContract  # noqa: E402
+from taxiway.testing.results import (  # noqa: E402
+    DeployContract,
+    EvaluateContract,
+    LedgerContract,
+    ParityContract,
+)
 
 __all__ = [
     "ConverterContract",
     "DataSourceContract",
     "DeployContract",
     "EvaluateContract",
+    "LedgerContract",
     "ParityContract",
     "PassContract",
     "PluginContract",

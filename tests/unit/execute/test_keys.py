@@ -111,9 +111,10 @@ def override(*texts: str) -> Callable[[Project], list[str]]:
 
 NONE: set[str] = set()
 DEPLOY = {"deploy"}
-MEASURE = {"evaluate.source", "evaluate", "deploy"}
+LEDGER = {"ledger"}
+MEASURE = {"evaluate.source", "evaluate", "ledger", "deploy"}
 PROVE_PASS = {"parity.optimize.quantize_static"}
-QUANTIZE = {"optimize.quantize_static", *PROVE_PASS, "evaluate", "deploy"}
+QUANTIZE = {"optimize.quantize_static", *PROVE_PASS, "evaluate", "ledger", "deploy"}
 CONVERT = {"convert", "parity.convert", *QUANTIZE}
 HOP = {"onnx": {"convert.saved_model", "parity.convert.saved_model"}, "tflite": NONE}
 PROVE = {
@@ -136,6 +137,7 @@ MUTATIONS: dict[str, tuple[Callable[[Project], Any], Any]] = {
     "calibration row": (lambda p: p.row("x_train", CALIBRATED - 1), QUANTIZE),
     "calibration row that is not used": (lambda p: p.row("x_train", CALIBRATED), NONE),
     "test row": (lambda p: p.row("x_test", MEASURED - 1), MEASURE),
+    "rounds of the ledger": (override("ledger.rounds=7"), LEDGER),
     "test row that the proofs read": (lambda p: p.row("x_test", 0), proven(MEASURE)),
     "test row that is not used": (lambda p: p.row("x_test", MEASURED), NONE),
     "type of the test rows": (
@@ -240,12 +242,17 @@ def test_without_a_baseline_only_what_compares_is_renewed(project: Project) -> N
     dropped = [f"~evaluate.gates.{gate}" for gate in gates[project.name].strip("[]").split(",")]
     after = project.keys(["evaluate.baseline=none", *dropped])
     assert set(before) - set(after) == {"evaluate.source"}
-    assert {name for name in after if before[name] != after[name]} == {"evaluate", "deploy"}
+    assert {name for name in after if before[name] != after[name]} == {
+        "evaluate",
+        "ledger",
+        "deploy",
+    }
 
 
 def test_two_steps_of_one_plugin_have_keys_of_their_own(project: Project) -> None:
-    again = project.keys(["+optimize@optimize.again=float16"])
-    assert len(set(again.values())) == len(again)
+    keys_of = project.keys()
+    assert {"evaluate.source", "evaluate", "parity.convert", *PROVE_PASS} <= set(keys_of)
+    assert len(set(keys_of.values())) == len(keys_of)
 
 
 @pytest.mark.parametrize(

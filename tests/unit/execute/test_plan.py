@@ -28,6 +28,18 @@ def test_each_step_says_what_it_takes_and_uses(onnx_recipe: Path) -> None:
             None,
             {"model": "optimize.quantize_static", "baseline": "evaluate.source"},
         ),
+        (
+            "ledger",
+            "onnx",
+            None,
+            {
+                "model": "optimize.quantize_static",
+                "baseline": "evaluate.source",
+                "evaluation": "evaluate",
+                "chain.0": "source",
+                "chain.1": "optimize.quantize_static",
+            },
+        ),
         ("deploy", "onnx", None, {"model": "optimize.quantize_static", "evaluation": "evaluate"}),
     ]
     assert plan.artifact.name == "optimize.quantize_static"
@@ -38,25 +50,39 @@ def test_each_step_says_what_it_takes_and_uses(onnx_recipe: Path) -> None:
     [
         (
             ["deploy=null"],
-            "source optimize.quantize_static parity.optimize.quantize_static evaluate.source evaluate",
+            "source optimize.quantize_static parity.optimize.quantize_static evaluate.source evaluate "
+            "ledger",
         ),
         (
             ["evaluate=null", "deploy=null"],
-            "source optimize.quantize_static parity.optimize.quantize_static",
+            "source optimize.quantize_static parity.optimize.quantize_static ledger",
         ),
-        (["parity=null"], "source optimize.quantize_static evaluate.source evaluate deploy"),
+        (["parity=null"], "source optimize.quantize_static evaluate.source evaluate ledger deploy"),
+        (
+            ["ledger=null"],
+            "source optimize.quantize_static parity.optimize.quantize_static evaluate.source evaluate "
+            "deploy",
+        ),
         (["~optimize.quantize_static"], "source evaluate.source evaluate deploy"),
         (
             ["evaluate.baseline=none", "~evaluate.gates.accuracy"],
-            "source optimize.quantize_static parity.optimize.quantize_static evaluate deploy",
+            "source optimize.quantize_static parity.optimize.quantize_static evaluate ledger deploy",
         ),
         (
-            ["+optimize@optimize.again=float16"],
-            "source optimize.quantize_static parity.optimize.quantize_static optimize.again "
-            "parity.optimize.again evaluate.source evaluate deploy",
+            ["+optimize@optimize.first=simplify"],
+            "source optimize.quantize_static parity.optimize.quantize_static optimize.first "
+            "parity.optimize.first evaluate.source evaluate ledger deploy",
         ),
     ],
-    ids=["no deploy", "model only", "no proof", "no pass", "no baseline", "two passes"],
+    ids=[
+        "no deploy",
+        "model only",
+        "no proof",
+        "no ledger",
+        "no pass",
+        "no baseline",
+        "two passes",
+    ],
 )
 def test_what_a_recipe_leaves_out_is_no_step(overrides, names: str, onnx_recipe: Path) -> None:
     plan = taxiway.load(onnx_recipe, overrides).plan()

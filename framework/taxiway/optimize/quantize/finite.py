@@ -12,21 +12,28 @@ from taxiway.errors import StepError
 Array = np.ndarray[Any, Any]
 
 
-def check_weight(name: str, values: Array, owner: str, model: str) -> None:
-    """Raise StepError where a constant of an operator holds NaN or Inf.
+def check_weight(name: str, values: Array, model: str, owner: str | None = None) -> None:
+    """Raise StepError where a constant holds NaN or Inf, with where and how many.
 
-    owner: the operator's name. model: the file's name.
+    model: the file's name. owner: the operator that reads it, where one may be left out for it.
     """
     if values.dtype.kind != "f" or np.isfinite(values).all():
         return
+    bad = ~np.isfinite(values)
     kind = "NaN" if np.isnan(values).any() else "Inf"
-    where = [int(i) for i in np.argwhere(~np.isfinite(values))[0]]
-    count = int((~np.isfinite(values)).sum())
+    first = [int(i) for i in np.argwhere(bad)[0]]
+    of = f" of '{owner}'" if owner else ""
     raise StepError(
-        f"the weight '{name}' of '{owner}' in {model} holds {kind}: {count} of {values.size} values, "
-        f"the first at {where}",
-        f"train the model again, or leave the operator out: exclude: ['{owner}']",
+        f"the weight '{name}'{of} in {model} holds {kind}: {int(bad.sum())} of {values.size} values, "
+        f"the first at {first}",
+        "train the model again"
+        + (f", or leave the operator out: exclude: ['{owner}']" if owner else ""),
     )
+
+
+def is_mask(values: Array) -> bool:
+    """Whether Inf is there on purpose, as in an attention mask: no value but 0 and Inf."""
+    return bool((np.isinf(values) | (values == 0)).all())
 
 
 def check_ranges(

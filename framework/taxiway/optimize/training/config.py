@@ -41,6 +41,10 @@ class Training(Config, frozen=True):
     samples: Annotated[
         Annotated[int, Meta(ge=1)] | None, Meta(description="At most this many rows; null for all.")
     ] = None
+    output: Annotated[
+        str | None,
+        Meta(description="The output that the labels are of; null: the first of real numbers."),
+    ] = None
     validation: Annotated[
         str | float,
         Meta(
@@ -70,9 +74,14 @@ class Training(Config, frozen=True):
         if isinstance(self.validation, float | int) and not 0 <= self.validation < 1:
             raise ValueError("validation: a share must be from 0 to below 1, such as 0.1")
 
-    def reads(self) -> tuple[Selection, ...]:
-        """The rows of the training and, where it is a split of its own, of the validation."""
-        train = Selection(self.split, self.samples, labels=True)
+    def reads(self, labels: bool = True) -> tuple[Selection, ...]:
+        """The rows of the training and, where it is a split of its own, of the validation.
+
+        None where there are no epochs. labels: whether the pass needs them.
+        """
+        if not self.epochs:
+            return ()
+        train = Selection(self.split, self.samples, labels=labels)
         if isinstance(self.validation, str):
-            return (train, Selection(self.validation, labels=True))
+            return (train, Selection(self.validation, labels=labels))
         return (train,)

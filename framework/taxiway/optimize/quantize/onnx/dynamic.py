@@ -47,7 +47,7 @@ class OnnxDynamic(QuantizeDynamic):
 
         from taxiway.optimize.quantize.cpu import this_cpu
         from taxiway.optimize.quantize.granularity import granularity_of
-        from taxiway.optimize.quantize.onnx.halves import into_halves
+        from taxiway.optimize.quantize.onnx.kept import in_own_precision
 
         proto = onnx.ModelProto()
         proto.CopyFrom(self._prepared(model))
@@ -73,10 +73,8 @@ class OnnxDynamic(QuantizeDynamic):
                 raise StepError(
                     f"ONNX Runtime cannot quantize {model.path.name}: {error}"
                 ) from error
-        halves = {name for name, kind in kept.items() if kind == "float16"}
-        return graphs.checked(
-            model, into_halves(quantized, halves), graphs.count_ops(*RESULTS), context
-        )
+        quantized = in_own_precision(quantized, model, kept)
+        return graphs.checked(model, quantized, graphs.count_ops(*RESULTS), context)
 
     def _prepared(self, model: Model) -> Any:
         return self._graph.get(model.path, lambda: _without_gemm(graphs.prepared(model)))

@@ -64,7 +64,7 @@ def at_least(proto: Any, opset: int, model: Model) -> Any:
     """The graph in `opset` where it is in an older one. Raises StepError where onnx cannot raise it."""
     import onnx
 
-    found = max((entry.version for entry in proto.opset_import if not entry.domain), default=opset)
+    found = opset_of(proto)
     if found >= opset:
         return proto
     try:
@@ -82,11 +82,26 @@ def float_graph(model: Model) -> Any:
     from taxiway.model.onnx_file import load_graph
 
     proto = load_graph(model.path)
-    if count_ops(*QUANTIZED)(proto):
+    if count_ops(*QUANTIZED)(proto) or integer_weights(proto):
         raise StepError(
             f"{model.path.name} is quantized already", "drop the pass, or start from a float model"
         )
     return proto
+
+
+def opset_of(proto: Any) -> int:
+    """The version of the standard operators; a model that has none has the newest."""
+    import onnx
+
+    versions = [e.version for e in proto.opset_import if e.domain in ("", "ai.onnx")]
+    return int(max(versions, default=onnx.defs.onnx_opset_version()))
+
+
+def typed(proto: Any) -> Any:
+    """The graph with the types and shapes of its values, as far as onnx finds them."""
+    import onnx
+
+    return onnx.shape_inference.infer_shapes(proto)
 
 
 def name_nodes(graph: Any, known: Sequence[str] = ()) -> None:
@@ -128,7 +143,8 @@ def size_of(tensor: Any) -> int:
     from onnx import helper
 
     width: int = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-    return math.prod(tensor.dims) * width
+    count: int = math.prod(tensor.dims)
+    return count * width
 
 
 def float_values(proto: Any) -> dict[str, int]:
@@ -190,6 +206,23 @@ def count_ops(*ops: str) -> Callable[[Any], int]:
     return lambda proto: sum(node.op_type in ops for node in proto.graph.node)
 
 
+def lift_constants(graph: Any) -> None:
+    """Make initializers of the float tensors that nodes of type Constant hold."""
+    from onnx import TensorProto
+
+    nodes = []
+    for node in graph.node:
+        held = [a.t for a in node.attribute if a.name == "value"]
+        if node.op_type == "Constant" and held and held[0].data_type == TensorProto.FLOAT:
+            tensor = graph.initializer.add()
+            tensor.CopyFrom(held[0])
+            tensor.name = node.output[0]
+        else:
+            nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
 def check_constants(graph: Any, nodes: Iterable[Any], model: Model) -> None:
     """Raise StepError where a float constant of one of `nodes` holds NaN or Inf."""
     from onnx import TensorProto, numpy_helper
@@ -201,7 +234,7 @@ def check_constants(graph: Any, nodes: Iterable[Any], model: Model) -> None:
         for name in node.input:
             if name in weights:
                 values = numpy_helper.to_array(weights[name], str(model.path.parent))
-                check_weight(name, values, node.name, model.path.name)
+                check_weight(name, values, model.path.name, node.name)
 
 
 def own_weights(graph: Any, chosen: set[str]) -> None:
@@ -223,13 +256,25 @@ def own_weights(graph: Any, chosen: set[str]) -> None:
 
 
 def drop_unread(graph: Any) -> None:
-    """Initializers that nothing reads any more."""
+    """Drop casts, and then initializers, that nothing reads."""
     read = {name for node in graph.node for name in node.input} | captured(graph)
     read |= {value.name for value in graph.output}
+    nodes = [n for n in graph.node if n.op_type != "Cast" or n.output[0] in read]
     kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    if len(nodes) != len(graph.node):
+        del graph.node[:]
+        graph.node.extend(nodes)
     if len(kept) != len(graph.initializer):
         del graph.initializer[:]
         graph.initializer.extend(kept)
+
+
+def integer_weights(proto: Any) -> int:
+    """How many matrices of 8- or 4-bit integers a ModelProto holds."""
+    from onnx import TensorProto as T
+
+    small = (T.INT8, T.UINT8, T.INT4, T.UINT4)
+    return sum(t.data_type in small and len(t.dims) > 1 for t in proto.graph.initializer)
 
 
 def captured(graph: Any) -> set[str]:

@@ -13,17 +13,16 @@ HALF = "tensor(float16)"
 def into_halves(proto: Any, names: Collection[str]) -> Any:
     """The graph with the nodes called `names` computing in float16, their constants stored so.
 
-    Inputs are cast before, outputs after; between two such nodes there is no cast. Raises StepError
-    for a node whose operator has no float16 (https://onnx.ai/onnx/operators).
+    proto: with the types of its values. Inputs are cast before, outputs after; between two such nodes
+    there is no cast. Raises StepError for a node whose operator has no float16 in the graph's opset
+    (https://onnx.ai/onnx/operators).
     """
-    import onnx
     from onnx import TensorProto, helper
 
     from taxiway.optimize.quantize.onnx.graph import drop_unread
 
     if not names:
         return proto
-    proto = onnx.shape_inference.infer_shapes(proto)
     graph = proto.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
     kinds = _float_kinds(proto)
@@ -34,6 +33,11 @@ def into_halves(proto: Any, names: Collection[str]) -> Any:
             nodes.append(node)
             continue
         takes, gives = _slots(node, proto)
+        if not gives:
+            raise StepError(
+                f"'{node.name}' cannot be kept in float16: {node.op_type} has none",
+                f"keep: {{'{node.name}': float32}}",
+            )
         for index, name in enumerate(node.input):
             if index not in takes or name not in kinds:
                 continue
@@ -76,15 +80,20 @@ def _float_kinds(proto: Any) -> set[str]:
     return found | {t.name for t in graph.initializer if t.data_type == TensorProto.FLOAT}
 
 
+def can_halve(node: Any, proto: Any) -> bool:
+    """Whether a node has a result that may be float16, by its operator's definition."""
+    return bool(_slots(node, proto)[1])
+
+
 def _slots(node: Any, proto: Any) -> tuple[set[int], set[int]]:
-    """Positions of the inputs and outputs that may be float16, by the operator's schema."""
+    """Positions of the inputs and outputs that may be float16."""
     import onnx
 
     opset = next((entry.version for entry in proto.opset_import if entry.domain == node.domain), 1)
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, node.domain)
     except onnx.defs.SchemaError:
-        raise StepError(f"'{node.name}' ({node.op_type}) is not known to have a float16") from None
+        return set(), set()
     able = {c.type_param_str for c in schema.type_constraints if HALF in c.allowed_type_strs}
 
     def positions(formal: Any, names: Any) -> set[int]:
@@ -94,13 +103,7 @@ def _slots(node: Any, proto: Any) -> tuple[set[int], set[int]]:
             if name and formal[min(index, len(formal) - 1)].type_str in able
         }
 
-    takes, gives = positions(schema.inputs, node.input), positions(schema.outputs, node.output)
-    if not gives:
-        raise StepError(
-            f"'{node.name}' cannot be kept in float16: {node.op_type} has none in opset {opset}",
-            f"keep: {{'{node.name}': float32}}",
-        )
-    return takes, gives
+    return positions(schema.inputs, node.input), positions(schema.outputs, node.output)
 
 
 def _half(tensor: Any, name: str) -> Any:

@@ -51,7 +51,6 @@ FOLLOW = frozenset(
     )
 )
 """What passes integers on where it gets them, with the scale that they have: no loss, no choice."""
-WEIGHTED = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul", "Gather"))
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,13 @@ class PairWriter:
             if node.op_type in COMPUTE and not node.domain and _quantizable(node, weights, floats)
         ]
 
+    def named(self, model: Model, options: Any, what: str) -> Sequence[Operator]:
+        """The operators, once every pattern of the options means one of them."""
+        found = self.operators(model)
+        patterns = (*options.only, *options.exclude, *options.keep)
+        graphs.refuse_others(self.prepared(model).graph, found, patterns, what)
+        return found
+
     def quantized(
         self,
         model: Model,
@@ -102,7 +108,7 @@ class PairWriter:
         """
         import onnx
 
-        from taxiway.optimize.quantize.onnx.halves import into_halves
+        from taxiway.optimize.quantize.onnx.kept import in_own_precision
 
         base = self.prepared(model)
         operators = {op.name: op for op in self.operators(model)}
@@ -122,7 +128,7 @@ class PairWriter:
         names = {node.name for node in chosen}
         result = _write(model, proto, encoding, names, {n: ranges.by_tensor[n] for n in needed})
         _read_float(result.graph, base.graph, names)
-        return into_halves(result, {name for name, kind in kept.items() if kind == "float16"})
+        return in_own_precision(result, model, kept)
 
     def _measure(
         self,
@@ -209,6 +215,7 @@ def _write(
             [node.name for node in proto.graph.node if node.name not in chosen],
             sorted(COMPUTE | FOLLOW),
             {
+                "UseQDQContribOps": encoding.bits > 8 and graphs.opset_of(proto) < 21,
                 "ActivationSymmetric": encoding.symmetric,
                 # A body of an If may read what goes away with a Relu.
                 "QDQKeepRemovableActivations": bodies,

@@ -31,11 +31,7 @@ class OnnxStatic(QuantizeStatic):
             )
 
     def operators(self, model: Model, options: Any) -> Sequence[Operator]:
-        found = self._writer.operators(model)
-        patterns = (*options.only, *options.exclude, *options.keep)
-        graph = self._writer.prepared(model).graph
-        graphs.refuse_others(graph, found, patterns, "quantize_static quantizes")
-        return found
+        return self._writer.named(model, options, "quantize_static quantizes")
 
     def quantize(
         self, model: Model, options: Any, kept: Mapping[str, Precision], context: Context

@@ -105,7 +105,8 @@ def quantizer_of(
 ) -> Any:
     """A Quantizer of AI Edge Quantizer that gives each operator of `graph` its precision.
 
-    kept: operator name -> precision; float16 means float16 weights, for an operator that has some.
+    kept: operator name -> precision; float16 means float16 weights and int8_weights 8-bit ones, for an
+    operator that has some.
     Operators of other graphs stay float32: no sample says what runs through them.
     float_ends: the model takes and gives float32.
     Raises StepError where no operator would change.
@@ -136,16 +137,20 @@ def quantizer_of(
     if float_ends:
         for end in (names.INPUT, names.OUTPUT):
             made.update_quantization_recipe(".*", end, algorithm_key=FLOAT)
-    half = half_weights()
-    halved = [
-        scoped
-        for scoped in graph.operators
-        if kept.get(scoped.operator.name) == "float16" and _takes(scoped, half, HALF)
-    ]
+    half, eighth = half_weights(), float_arithmetic(integers(8, "CHANNELWISE"))
+    stored = {
+        precision: [
+            scoped
+            for scoped in graph.operators
+            if kept.get(scoped.operator.name) == precision and _takes(scoped, own, key)
+        ]
+        for precision, own, key in (("float16", half, HALF), ("int8_weights", eighth, MIN_MAX))
+    }
     floats = [scoped for scoped in graph.operators if scoped.operator.name in kept]
     for chosen, own, key in (
         ([*floats, *graph.others], qtyping.OpQuantizationConfig(), FLOAT),
-        (halved, half, HALF),
+        (stored["float16"], half, HALF),
+        (stored["int8_weights"], eighth, MIN_MAX),
     ):
         for operation in sorted({scoped.key for scoped in chosen}):
             scopes = [scoped.scope for scoped in chosen if scoped.key == operation]

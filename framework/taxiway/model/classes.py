@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import StepError
-from taxiway.model import Model
+from taxiway.model.model import Model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-def score_output(model: Model, wanted: str | None) -> str:
+def score_output(model: Model, wanted: str | None, option: str = "evaluate.output") -> str:
     """The output that holds the class scores: `wanted`, or the model's first of real numbers.
 
     A classifier of scikit-learn gives its label first, and the probabilities after it.
 
     Converters rename outputs, so that a model's only output is taken under any name. Raises
-    StepError where the model has several and none has the name.
+    StepError where the model has several and none has the name. option: which one the hint names.
     """
     names = [spec.name for spec in model.signature.outputs]
     if wanted is None:
@@ -31,11 +31,13 @@ def score_output(model: Model, wanted: str | None) -> str:
         return names[0]
     raise StepError(
         f"{model.path.name} has no output '{wanted}'",
-        f"set evaluate.output to one of: {', '.join(names)}",
+        f"set {option} to one of: {', '.join(names)}",
     )
 
 
-def predicted(scores: Array, n: int, output: str) -> tuple[Array, int]:
+def predicted(
+    scores: Array, n: int, output: str, option: str = "evaluate.output"
+) -> tuple[Array, int]:
     """Class of each sample and the number of classes.
 
     scores: `[n, k]` (the highest wins), or `[n]` or `[n, 1]` for the probability of class 1 of two
@@ -58,7 +60,7 @@ def predicted(scores: Array, n: int, output: str) -> tuple[Array, int]:
     if scores.ndim > 1 and rows.shape[1] != scores.shape[-1]:
         raise StepError(
             f"output '{output}' has shape {list(scores.shape)}; expected class scores [n, classes]",
-            "set evaluate.output to the output that holds them",
+            f"set {option} to the output that holds them",
         )
     if rows.shape[1] == 1:
         return (rows[:, 0] > 0.5).astype(np.int64), 2

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from taxiway.errors import StepError
-from taxiway.evaluate.classes import class_numbers, predicted, score_output
 from taxiway.model import Model, Signature, TensorSpec
+from taxiway.model.classes import class_numbers, predicted, score_output
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,9 @@ def model(outputs: list[str]) -> Model:
     specs = [TensorSpec(name=name, dtype="float32", shape=("batch", 3)) for name in outputs]
     signature = Signature(inputs=(specs[0],), outputs=tuple(specs))
     return Model(format="onnx", path=Path("model.onnx"), signature=signature)
+
+
+def test_the_hint_names_the_option_of_the_caller() -> None:
+    with pytest.raises(StepError) as found:
+        predicted(np.ones((4, 5, 6)), 4, "maps", "fallback.output")
+    assert found.value.hint == "set fallback.output to the output that holds them"

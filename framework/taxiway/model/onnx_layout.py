@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from taxiway.convert.onnx_names import rename, subgraphs
-from taxiway.model import Layout
-from taxiway.model.layout import RANKS, axes_to, other
+from msgspec.structs import replace
+
+from taxiway.errors import StepError
+from taxiway.model.layout import RANKS, axes_to, other, require_images, with_layout
+from taxiway.model.model import Layout, Signature, TensorSpec
+from taxiway.model.onnx_graph import forget_shapes, rename, subgraphs
 
 CHANNELS_SECOND = frozenset(
     {
@@ -31,6 +34,44 @@ PASSED = frozenset(
 """Ops that leave the axes where they are."""
 FEW_CHANNELS = range(1, 5)
 """Grey, grey with alpha, colour, colour with alpha."""
+
+
+def lay_out(graph: Any, signature: Signature, layout: Layout, option: str) -> Signature:
+    """Let images at the ends of `graph` have their channels where `layout` has them; give the signature
+    that the file has then.
+
+    option: what the recipe calls the wish, for the hint. Raises StepError where there are no images, and
+    for those whose channels cannot be found.
+    """
+    inputs, outputs = ({value.name: value for value in v} for v in (graph.input, graph.output))
+    require_images(signature, layout, option)
+    has: dict[str, Layout] = {}
+    for spec in signature.inputs:
+        found = layout_of_input(graph, inputs[spec.name])
+        if found is None and len(spec.shape) in RANKS:
+            raise StepError(
+                f"it is not clear which axis of input '{spec.name}' holds the channels ({spec})",
+                f"leave {option} out, and transpose in the model itself",
+            )
+        if found and found != layout:
+            has[spec.name] = found
+    ends: dict[str, Layout] = {}
+    for spec in signature.outputs:
+        found = layout_of_output(graph, outputs[spec.name])
+        if found and found != layout:
+            ends[spec.name] = found
+    for name, found in has.items():
+        transpose_input(graph, inputs[name], found)
+    for name, found in ends.items():
+        transpose_output(graph, outputs[name], found)
+    forget_shapes(graph)
+
+    def moved(specs: tuple[TensorSpec, ...], names: dict[str, Layout]) -> tuple[TensorSpec, ...]:
+        return tuple(with_layout(s, layout) if s.name in names else s for s in specs)
+
+    return replace(
+        signature, inputs=moved(signature.inputs, has), outputs=moved(signature.outputs, ends)
+    )
 
 
 def layout_of_input(graph: Any, value: Any) -> Layout | None:

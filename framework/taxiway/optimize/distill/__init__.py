@@ -1,0 +1,1 @@
+"""Distillation: a small network learns what a large one says."""
