@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 import onnx
 import onnxruntime
-from figure import markdown
+from figure import Figure, markdown
 from onnx import TensorProto, helper, numpy_helper
 
 from taxiway.model import Model

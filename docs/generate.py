@@ -36,6 +36,9 @@ ABOUT = {
     "optimize": "Passes, by name and in order. The defaults list selects them: "
     "`- optimize: [quantize_static]`. The plan puts the conversion before the first pass that does "
     "not work on the source's format.",
+    "calibration": "The look at the samples before every pass that sets ranges by them. It is on in "
+    "every recipe with `- base`; `calibration=null` leaves it out. See "
+    "[calibration](../passes/calibration.md).",
     "parity": "The proof after every conversion and pass that the model is still the same. It is on "
     "in every recipe with `- base`; `parity=null` leaves it out.",
     "evaluate": "What is measured on the result, and on the source to compare with. The "
@@ -46,6 +49,7 @@ ABOUT = {
     "deploy": "What is made of an accepted result. See [bundles](../bundles.md).",
 }
 EXAMPLES = {
+    "calibration.doctor": "digits_int8 calibration.rows=256",
     "convert.onnx": "digits_onnx_int8 convert.opset=17",
     "convert.saved_model": "digits_int8 convert=saved_model '~optimize.quantize_static' deploy=null",
     "convert.tflite": "digits_int8 convert.batch=1",

@@ -27,7 +27,7 @@ def warnings(
     advice = f"; {instead[step]}" if instead[step] else ""
     ratio = _ratio(before, after)
     more = (after["sparsity"] or 0.0) - (before["sparsity"] or 0.0)
-    if ratio is not None and ratio > SLOWER:
+    if ratio is not None and ratio > SLOWER and _apart(before, after):
         yield (
             f"{name} made this model {ratio:.2g}x slower on {after['runtime']} on this CPU{advice}"
         )
@@ -46,3 +46,8 @@ def _ratio(before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
         return None
     old, new = before.get("latency_p50"), after.get("latency_p50")
     return new / old if old and new else None
+
+
+def _apart(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether the middle halves of both timings do not meet: a busy machine widens them."""
+    return bool(after["latency_quartiles"][0] > before["latency_quartiles"][1])

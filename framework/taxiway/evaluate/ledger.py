@@ -17,6 +17,8 @@ from taxiway.plugins import Context, Selection, Stage, registry
 if TYPE_CHECKING:
     import numpy as np
 
+    from taxiway.model.interleaved import Timing
+
     Samples = list[dict[str, np.ndarray[Any, Any]]]
 
 SAMPLES = 16
@@ -60,7 +62,8 @@ class Waterfall(plugins.Ledger):
         """The rows, and warnings in sentences.
 
         A row: `step`, `plugin`, `format`, `runtime`; `size`, `compressed` (bytes); `parameters`;
-        `sparsity` (share of zeros); `latency_p50` (seconds, the rows of one runtime timed by turns); `accuracy`
+        `sparsity` (share of zeros); `latency_p50`, `latency_quartiles` (seconds; the rows of one runtime are
+        timed by turns); `accuracy`
         with `accuracy_interval` (95 %), `agreement`; what is not known is null.
         """
         from taxiway.evaluate.advice import warnings
@@ -72,8 +75,9 @@ class Waterfall(plugins.Ledger):
             row = {"step": stage.step, "plugin": stage.plugin, **weigh(stage.model)}
             rows.append(row | self._quality(place, stage, options, context))
             context.progress(place + 1, total, "models")
-        for row, latency in zip(rows, _latencies(options, context), strict=True):
-            row["latency_p50"] = latency
+        for row, timing in zip(rows, _timings(options, context), strict=True):
+            row["latency_p50"] = timing.p50 if timing else None
+            row["latency_quartiles"] = [timing.p25, timing.p75] if timing else None
         context.progress(total, total, "models")
         advice = {
             stage.step: registry().get("optimize", stage.plugin).step.instead  # type: ignore[attr-defined]
@@ -123,8 +127,8 @@ def _shares(figures: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _latencies(options: Waterfall.Config, context: Context) -> list[float | None]:
-    """Median seconds of one sample for every model of the chain; None where there are no samples."""
+def _timings(options: Waterfall.Config, context: Context) -> list[Timing | None]:
+    """Seconds of one sample for every model of the chain; None where there are no samples."""
     from taxiway.model.interleaved import interleaved
     from taxiway.model.runners import open_runner, runtime_of
 
@@ -133,7 +137,7 @@ def _latencies(options: Waterfall.Config, context: Context) -> list[float | None
     batch = next(context.data.batches(Selection(options.split, SAMPLES), SAMPLES))
     rows = len(next(iter(batch.inputs.values())))
     samples = [{k: v[i : i + 1] for k, v in batch.inputs.items()} for i in range(rows)]
-    latencies: list[float | None] = [None] * len(context.chain)
+    timings: list[Timing | None] = [None] * len(context.chain)
     runtimes = [runtime_of(stage.model.format) for stage in context.chain]
     share = options.seconds / len(set(runtimes))
     # By turns within a runtime only: another one's threads and caches would be measured, too.
@@ -141,6 +145,6 @@ def _latencies(options: Waterfall.Config, context: Context) -> list[float | None
         places = [place for place, name in enumerate(runtimes) if name == runtime]
         runners = [open_runner(context.chain[place].model) for place in places]
         measured = interleaved(runners, samples, rounds=options.rounds, seconds=share)
-        for place, latency in zip(places, measured, strict=True):
-            latencies[place] = latency
-    return latencies
+        for place, timing in zip(places, measured, strict=True):
+            timings[place] = timing
+    return timings

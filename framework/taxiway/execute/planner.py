@@ -12,6 +12,7 @@ from taxiway.compose.locate import quoted_option
 from taxiway.compose.recipe import Recipe
 from taxiway.compose.redact import redact_problems
 from taxiway.errors import PluginError, Problem, RecipeError, TaxiwayError
+from taxiway.execute.calibration import with_samples
 from taxiway.execute.inputs import inputs_of, open_data
 from taxiway.execute.keys import key_of, parts_of
 from taxiway.execute.located import require_pins
@@ -117,6 +118,7 @@ class _Planner:
                 name, path = "convert", ("convert",)
             else:
                 name, path = f"optimize.{leg.name}", ("optimize", leg.name)
+            self._examine(leg, model)
             self._add(name, path, leg.plugin, leg.format, gives, {"model": model})
             self._prove(name, gives, {"model": name, "reference": model})
             format, model = gives, name
@@ -130,6 +132,21 @@ class _Planner:
                 self.problems.append(problem)
             else:
                 self.warnings.append(replace(problem, severity="warning"))
+
+    def _examine(self, leg: Leg, model: str) -> None:
+        """A pass that sets ranges by samples comes after an examination of them."""
+        if leg.plugin.section != "optimize" or not self.recipe.section("calibration"):
+            return
+        step, plugin = leg.plugin.implementation(leg.format), self._plugin(("calibration",))
+        dataset = open_data(self.recipe)
+        if not step.calibrates or dataset is None or leg.format not in plugin.accepts:
+            return
+        (selection, *_) = step.reads(self.recipe.typed(("optimize", str(leg.name))))
+        given = self.recipe.typed(("calibration",))
+        options = with_samples(given, selection, self.recipe, dataset)
+        if options is not None:
+            name = f"calibration.{leg.name}"
+            self._add(name, ("calibration",), plugin, leg.format, None, {"model": model}, options)
 
     def _refuse_options(self, format: Format) -> None:
         """Nothing is converted where the source has the target's format already and no converter

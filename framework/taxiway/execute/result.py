@@ -36,7 +36,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     `no gates` (the recipe has none).
     metrics: subject (`source`, `result`) -> metric -> value in seconds, bytes or fractions.
     way: the formats on the way of the conversion. failed_ways: better ways, and why they failed.
-    parity: step -> the proof that it did not change the model. notes: step -> what it reported,
+    parity: step -> the proof that it did not change the model. calibration: step -> what the doctor
+    found in the samples of the pass. notes: step -> what it reported,
     such as repairs. told: step -> subject -> what it found out.
     ledger: what each conversion and pass bought, `rows` and `warnings`; empty where there was no pass.
     warnings: what the plan warned of.
@@ -53,6 +54,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     way: tuple[str, ...] = ()
     failed_ways: tuple[Attempt, ...] = ()
     parity: dict[str, dict[str, Any]] = {}
+    calibration: dict[str, dict[str, Any]] = {}
     notes: dict[str, list[dict[str, Any]]] = {}
     told: dict[str, dict[str, Any]] = {}
     ledger: dict[str, Any] = {}

@@ -182,6 +182,7 @@ class _Run:
             steps=tuple(done[s.name] for s in self.plan.steps if s.name in done),
             way=self.plan.routes[self.plan.route] if self.plan.routes else (),
             failed_ways=tuple(self.failed),
+            calibration=self.results.recorded(self.plan, "calibration", "figures"),
             parity=self.results.recorded(self.plan, "parity", "figures"),
             notes=self.results.recorded(self.plan, None, "notes"),
             told=self.results.recorded(self.plan, None, "told"),

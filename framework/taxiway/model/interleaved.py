@@ -5,12 +5,23 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
 
     from taxiway.model.runners import Runner
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Quartiles of the seconds that one call took."""
+
+    p25: float
+    p50: float
+    p75: float
+
 
 WARM_UP = 3
 MIN_ROUNDS = 5
@@ -22,8 +33,8 @@ def interleaved(
     *,
     rounds: int = 100,
     seconds: float = 1.0,
-) -> list[float]:
-    """Median seconds of one call of each runner, over rounds in which each is called once.
+) -> list[Timing]:
+    """How long one call of each runner takes, over rounds in which each is called once.
 
     samples: what a call gets, one after the other. The order turns with every round. It ends after
     `rounds`, or after `seconds` of time, but not before 5 rounds.
@@ -42,4 +53,4 @@ def interleaved(
             start = time.perf_counter()
             runners[at].predict(sample)
             taken[at].append(time.perf_counter() - start)
-    return [statistics.median(times) for times in taken]
+    return [Timing(*statistics.quantiles(times, n=4, method="inclusive")) for times in taken]

@@ -23,9 +23,11 @@ _QUANTIZED_OPS = {
     "DequantizeLinear",
 }
 _INT4_OPS = {"MatMulNBits", "MatMulBnb4"}
+_READS_INTEGERS = {"Cast", "Gather", "GatherBlockQuantized"}
+"""With an integer weight as their first input: weight-only quantization, as DequantizeLinear is."""
 _MICROSOFT = "com.microsoft"
 _QUANTIZED_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
-_FLOAT16, _BFLOAT16, _INT16, _INT4 = 10, 16, (4, 5), (21, 22)
+_FLOAT16, _BFLOAT16, _INT16, _INT4, _INT8 = 10, 16, (4, 5), (21, 22), (2, 3)
 """TensorProto.DataType of onnx.proto."""
 
 
@@ -69,6 +71,7 @@ def _onnx(path: Path) -> set[Name]:
     quantized = False
     for nodes, initializers in _graphs(data):
         types.update(_number(tensor, 2) for tensor in initializers)
+        matrices = {_text(t, 8) for t in initializers if _is_integer_matrix(t)}
         for node in nodes:
             op, domain = _text(node, 4), _text(node, 7)
             if op == "Cast":
@@ -76,6 +79,7 @@ def _onnx(path: Path) -> set[Name]:
                 types.update(kind for kind in casts if kind in (_FLOAT16, _BFLOAT16))
             if op in _INT4_OPS:
                 found.add("int4")
+            quantized |= op in _READS_INTEGERS and _text(node, 1) in matrices
             quantized |= _quantized(op, domain)
     return found | _of_types(types, quantized)
 
@@ -113,6 +117,15 @@ def _ort(path: Path) -> set[Name]:
                     found.add("int4")
                 quantized |= _quantized(op, node.text("Domain"))
     return found | _of_types(types, quantized)
+
+
+def _is_integer_matrix(tensor: memoryview) -> bool:
+    dims = 0
+    for field in fields(tensor):
+        if field.number == 1:
+            # Packed, or one field for each.
+            dims += 1 if field.wire_type == VARINT else sum(byte < 0x80 for byte in field.data)
+    return dims > 1 and _number(tensor, 2) in (*_INT8, *_INT4)
 
 
 def _graphs(data: mmap.mmap) -> Iterator[tuple[list[memoryview], list[memoryview]]]:

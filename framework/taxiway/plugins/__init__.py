@@ -20,6 +20,7 @@ from taxiway.plugins.dataset import (
 )
 from taxiway.plugins.registry import SECTIONS, Plugin, Registry, registry
 from taxiway.plugins.step import (
+    Calibration,
     Context,
     Converter,
     DataSource,
@@ -47,6 +48,7 @@ __all__ = [
     "VALIDATION",
     "Batch",
     "ByteSize",
+    "Calibration",
     "Config",
     "Context",
     "Converter",

@@ -21,7 +21,17 @@ from taxiway.model import Format
 from taxiway.plugins.config import Config
 from taxiway.plugins.step import Step
 
-SECTIONS = ("source", "data", "convert", "optimize", "parity", "evaluate", "ledger", "deploy")
+SECTIONS = (
+    "source",
+    "data",
+    "convert",
+    "optimize",
+    "calibration",
+    "parity",
+    "evaluate",
+    "ledger",
+    "deploy",
+)
 """What a recipe may have, in the order of the steps."""
 GROUPS = (*SECTIONS, "converter")
 """Entry-point groups, `taxiway.` before each: converters are chosen by the planner."""

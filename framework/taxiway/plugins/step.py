@@ -148,7 +148,8 @@ class Step:
         return ()
 
     def lacks(self, path: Path, options: Any) -> tuple[str, ...]:
-        """What the model at `path` has and this step cannot take, such as `Unique (2 nodes)`.
+        """What the model at `path` has and this step cannot take, such as `Unique (2 nodes)`; of a pass,
+        why it cannot be applied.
 
         Asked by the plan: it reads the file's structure, imports no framework and runs nothing.
         """
@@ -215,6 +216,7 @@ class Pass(Step):
     undoes: what an earlier pass established and this one would lose -> why; an error when planned.
     weakens: what it makes less of -> why; a warning when planned.
     renews: its result is another network: what earlier passes promised of single weights ends here.
+    calibrates: it sets ranges by samples, the first of its `reads`: the plan has them examined before.
     instead: what to try where the ledger finds that it bought no time, in a few words.
     """
 
@@ -223,9 +225,25 @@ class Pass(Step):
     undoes: ClassVar[Mapping[Property, str]] = {}
     weakens: ClassVar[Mapping[Property, str]] = {}
     renews: ClassVar[bool] = False
+    calibrates: ClassVar[bool] = False
     instead: ClassVar[str | None] = None
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
+        raise NotImplementedError
+
+
+class Calibration(Step):
+    """Examines the samples by which a pass will set ranges, on the model that the pass gets.
+
+    The figures are JSON and hold `warnings`, each a sentence for people. Samples that no range can be
+    learnt from are a StepError. The planner fills in the options `split`, `samples`, `labels` and `test`
+    where they are null.
+    """
+
+    section = "calibration"
+    runs_model = True
+
+    def run(self, model: Model, options: Any, context: Context) -> dict[str, Any]:
         raise NotImplementedError
 
 

@@ -27,7 +27,7 @@ def ledger(result: RunResult) -> Iterator[RenderableType]:
 
 
 def _rows(rows: list[dict[str, Any]]) -> Table:
-    made = Table(box=None, pad_edge=False, header_style="dim")
+    made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     made.add_column("step", overflow="fold")
     for name in ("size", "gzip", "zeros", "p50", "", "accuracy %", "agree"):
         made.add_column(name, justify="right", no_wrap=True)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from taxiway.execute.result import RunResult, StepResult
 from taxiway.plugins.quantity import show_bytes, show_seconds
+from taxiway.report.calibration import calibration
 from taxiway.report.ledger import ledger
 from taxiway.report.proof import conversion
 from taxiway.report.steps import label
@@ -114,7 +115,7 @@ def summary(result: RunResult) -> RenderableType:
     proofs = list(conversion(result))
     if proofs:
         parts += ["", *proofs]
-    for section in (told, ledger):
+    for section in (calibration, told, ledger):
         lines = list(section(result))
         if lines:
             parts += ["", *lines]

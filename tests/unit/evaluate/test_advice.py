@@ -45,6 +45,7 @@ INSTEAD = {"optimize.p": "try something else", "optimize.plain": None}
         ({"size": 1500}, ["p made the file 1.5x larger"]),
         ({"size": 1500, "format": "tflite", "runtime": "LiteRT", "latency_p50": 9.0}, []),
         ({"latency_p50": None}, []),
+        ({"latency_p50": 9e-3, "latency_quartiles": [0.9e-3, 20e-3]}, []),
         (
             {"step": "optimize.plain", "latency_p50": 3e-3},
             ["plain made this model 3x slower on ONNX Runtime on this CPU"],
@@ -62,10 +63,14 @@ INSTEAD = {"optimize.p": "try something else", "optimize.plain": None}
         "larger",
         "another runtime",
         "not timed",
+        "on a busy machine",
         "no advice",
         "a conversion",
     ],
 )
 def test_warnings(after: dict[str, Any], said: list[str]) -> None:
     row = {**BEFORE, "step": "optimize.p", **after}
-    assert list(warnings(BEFORE, row, INSTEAD)) == said
+    for timed in (before := dict(BEFORE), row):
+        p50 = timed["latency_p50"]
+        timed.setdefault("latency_quartiles", p50 and [0.95 * p50, 1.05 * p50])
+    assert list(warnings(before, row, INSTEAD)) == said

@@ -31,8 +31,9 @@ class _Noted:
 def test_each_is_called_once_a_round(rounds: int, seconds: float, expected: int) -> None:
     calls: list[tuple[str, float]] = []
     runners = [_Noted(name, calls) for name in "abc"]
-    medians = interleaved(runners, SAMPLES, rounds=rounds, seconds=seconds)
-    assert len(medians) == 3 and all(value >= 0 for value in medians)
+    timings = interleaved(runners, SAMPLES, rounds=rounds, seconds=seconds)
+    assert len(timings) == 3
+    assert all(0 <= timing.p25 <= timing.p50 <= timing.p75 for timing in timings)
     timed = calls[3 * WARM_UP :]
     turns = [timed[start : start + 3] for start in range(0, len(timed), 3)]
     assert len(turns) == expected

@@ -68,7 +68,10 @@ class Tap:
 
 @dataclass
 class Flow:
-    """Collects, operator by operator, what must be cut together."""
+    """Collects, operator by operator, what must be cut together.
+
+    bases: owner of stored numbers -> the whole list that they stand in, where the file computes it.
+    """
 
     numbering: Numbering = field(default_factory=Numbering)
     weights: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -79,6 +82,7 @@ class Flow:
     kept: dict[str, str] = field(default_factory=dict)
     scales: dict[Slot, Scale] = field(default_factory=dict)
     stored: list[Stored] = field(default_factory=list)
+    bases: dict[str, tuple[int, ...]] = field(default_factory=dict)
     taps: list[Tap] = field(default_factory=list)
 
     def use(

@@ -46,6 +46,7 @@ class ChannelGraph:
     protected: Mapping[str, str]
     scales: Mapping[Slot, Scale]
     stored: tuple[Stored, ...]
+    bases: Mapping[str, tuple[int, ...]]
     taps: tuple[Tap, ...]
     numbers: int
 
@@ -123,6 +124,7 @@ def finish(flow: Flow, only: Sequence[str], exclude: Sequence[str]) -> ChannelGr
         protected=protected,
         scales=dict(flow.scales),
         stored=tuple(Stored(s.owner, s.key, roots[s.ids]) for s in flow.stored),
+        bases=dict(flow.bases),
         taps=tuple(Tap(t.layer, t.axis, roots[t.ids]) for t in flow.taps),
         numbers=len(roots),
     )

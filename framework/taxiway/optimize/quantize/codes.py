@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,14 @@ class Codes:
         zeros = 0 if self.zero is None else self.zero.size
         return -(-(self.codes.size + zeros) * self.bits // 8) + self.scale.nbytes
 
+    def broadcast(self) -> Codes:
+        """The same per channel, with scales and zero points, now float32, of the weight's rank."""
+        shape = [1] * self.codes.ndim
+        if self.axis is not None:
+            shape[self.axis] = -1
+        zero = None if self.zero is None else self.zero.astype(np.float32).reshape(shape)
+        return replace(self, scale=self.scale.reshape(shape), zero=zero)
+
     def values(self) -> Array:
         """The real values, float32."""
         scale, zero = self.scale, self.zero
@@ -45,11 +53,9 @@ class Codes:
             scale = np.repeat(scale, self.block, self.axis).take(range(size), self.axis)
             zero = None if zero is None else np.repeat(zero, self.block, self.axis)
             zero = None if zero is None else zero.take(range(size), self.axis)
-        elif self.axis is not None:
-            shape = [1] * self.codes.ndim
-            shape[self.axis] = -1
-            scale = scale.reshape(shape)
-            zero = None if zero is None else zero.reshape(shape)
+        else:
+            whole = self.broadcast()
+            scale, zero = whole.scale, whole.zero
         shifted = self.codes.astype(np.float32) - np.float32(0 if zero is None else zero)
         real: Array = shifted * scale
         return real

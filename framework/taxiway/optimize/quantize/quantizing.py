@@ -75,6 +75,16 @@ class Quantizing(Pass):
 
         return quantize_with_fallback(self, model, options, chosen, context)
 
+    def lacks(self, path: Path, options: Any) -> tuple[str, ...]:
+        """Whether an ONNX file is quantized already; a .tflite does not say it without its tensors."""
+        if path.suffix != ".onnx":
+            return ()
+        from taxiway.model.operators import onnx_operators
+        from taxiway.optimize.quantize.onnx.graph import QUANTIZED
+
+        found = sorted({name for _, name in onnx_operators(path)} & {*QUANTIZED})
+        return (f"{path.name} is quantized already: it has {', '.join(found)}",) if found else ()
+
     def reads(self, options: Any) -> tuple[Selection, ...]:
         """What the fallback reads; an implementation adds its calibration samples."""
         fallback: Fallback | None = options.fallback

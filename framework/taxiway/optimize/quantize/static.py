@@ -61,6 +61,7 @@ class QuantizeStatic(Quantizing):
 
     Config = QuantizeStaticConfig
     instead = "dense layers and transformers may gain from quantize_dynamic"
+    calibrates = True
     implementations = {
         "tflite": "taxiway.optimize.quantize.tflite.static:TFLiteStatic",
         "onnx": "taxiway.optimize.quantize.onnx.static:OnnxStatic",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -94,12 +93,11 @@ def repeat_vector(node: Node) -> list[Signal]:
 
 def _no_arrays(node: Node) -> None:
     """A constant array among the arguments would have one value for each channel."""
-    values: list[Any] = [*node.arguments, *node.keywords.values()]
-    for value in values:
-        parts = value if isinstance(value, list | tuple) else [value]
-        if any(
-            getattr(part, "__array__", None) is not None and np.size(part) > 1 for part in parts
-        ):
+    import keras
+
+    for value in keras.tree.flatten((tuple(node.arguments), dict(node.keywords))):
+        symbolic = isinstance(value, keras.KerasTensor)
+        if not symbolic and hasattr(value, "__array__") and np.size(value) > 1:
             raise Opaque("has a constant of its own")
 
 

@@ -91,7 +91,7 @@ def products(
 
 def layers_by_path(network: Any, prefix: str = "") -> dict[str, Any]:
     """Every layer by its name, after those of the networks it is nested in."""
-    found = {}
+    found: dict[str, Any] = {}
     for call in calls(function_of(network)):
         path = f"{prefix}{call.operation.name}"
         if is_network(call.operation):

@@ -12,7 +12,6 @@ from taxiway.errors import StepError
 from taxiway.model import Model, Signature
 from taxiway.optimize.channels.graph import ChannelGraph
 from taxiway.optimize.channels.means import Means
-from taxiway.optimize.channels.onnx.names import node_names
 from taxiway.optimize.quantize.calibration import Feeds
 from taxiway.plugins import Context, Selection
 
@@ -29,8 +28,7 @@ def means(
 
     from taxiway.model.onnx_file import write_graph
 
-    names = node_names(proto.graph.node)
-    inputs = {name: node.input[0] for name, node in zip(names, proto.graph.node, strict=True)}
+    inputs = {node.name: node.input[0] for node in proto.graph.node}
     tensors = [inputs[tap.layer] for tap in graph.taps]
     watched = onnx.ModelProto()
     watched.CopyFrom(proto)

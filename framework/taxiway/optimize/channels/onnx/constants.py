@@ -21,10 +21,12 @@ ONNX = ("", "ai.onnx")
 def with_plain_constants(proto: Any) -> None:
     """Change the graph in place: `Constant` nodes and the moves of weights become initializers.
 
-    So a weight that is transposed before it is used is a weight. Raises StepError where such a node
-    cannot be computed.
+    So a weight that is transposed before it is used is a weight. Every node gets a name of its own.
+    Raises StepError where such a node cannot be computed.
     """
     from onnx import numpy_helper
+
+    from taxiway.optimize.channels.onnx.names import name_nodes
 
     graph = proto.graph
     known = {tensor.name: tensor for tensor in graph.initializer}
@@ -45,7 +47,8 @@ def with_plain_constants(proto: Any) -> None:
         graph.initializer.append(tensor)
     del graph.node[:]
     graph.node.extend(kept)
-    _drop_unused(graph)
+    drop_unread(graph)
+    name_nodes(graph)
 
 
 def _value(proto: Any, node: Any, inputs: dict[str, Any]) -> Any:
@@ -74,11 +77,18 @@ def _value(proto: Any, node: Any, inputs: dict[str, Any]) -> Any:
         ) from error
 
 
-def _drop_unused(graph: Any) -> None:
+def drop_unread(graph: Any) -> None:
+    """Remove nodes and initializers whose results nothing reads."""
     from taxiway.optimize.channels.onnx.names import names_used
 
-    used = {name for node in graph.node for name in names_used(node)}
-    used |= {value.name for value in graph.output}
+    used = {value.name for value in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if any(name in used for name in node.output):
+            kept.append(node)
+            used.update(names_used(node))
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
     left = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
     graph.initializer.extend(left)

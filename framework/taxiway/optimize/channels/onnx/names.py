@@ -25,10 +25,15 @@ def names_captured(node: Any) -> Iterator[str]:
                 yield from names_used(inner)
 
 
-def node_names(nodes: Any) -> list[str]:
-    """Each node's own name, or `Type_index` where it has none or another node has it, too."""
-    names: list[str] = []
-    for at, node in enumerate(nodes):
-        name = node.name or f"{node.op_type}_{at}"
-        names.append(name if name not in names else f"{node.op_type}_{at}")
-    return names
+def name_nodes(graph: Any) -> None:
+    """Give every node a name of its own: `Type_index` where it has none, or one that another has, too."""
+    given = {node.name for node in graph.node}
+    seen = set()
+    for at, node in enumerate(graph.node):
+        name, number = node.name, at
+        while not name or name in seen:
+            name = f"{node.op_type}_{number}"
+            number += len(graph.node)
+            name = "" if name in given else name
+        seen.add(name)
+        node.name = name

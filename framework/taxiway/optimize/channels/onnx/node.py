@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from taxiway.optimize.channels.flow import Flow
+from taxiway.optimize.channels.onnx.sizes import Sizes
 from taxiway.optimize.channels.signal import Constant, Signal
 
 Operand = Signal | Constant | None
@@ -21,9 +22,8 @@ class Opaque(Exception):
 @dataclass(frozen=True)
 class Node:
     """inputs: what goes in, None where an optional input is left out. results: the shape of each output, as
-    a signal without channels. value: an input that is constant, as an array, else None. partial: an input of
-    integers, None for those that are computed. axes_read: of a Shape, by the rank of its input and its
-    `start`, the axes whose size is read."""
+    a signal without channels. value: an input that is constant, as an array, else None. sizes: what is
+    known of an input of integers."""
 
     name: str
     proto: Any
@@ -32,8 +32,7 @@ class Node:
     inputs: Sequence[Operand]
     results: Sequence[Signal]
     value: Callable[[int], np.ndarray[Any, Any] | None]
-    partial: Callable[[int], Sequence[int | None] | None]
-    axes_read: Callable[[int, int], Iterable[int]]
+    sizes: Callable[[int], Sizes | None]
 
     @property
     def type(self) -> str:

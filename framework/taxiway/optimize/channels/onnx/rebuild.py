@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from taxiway.optimize.channels.flow import Stored
 from taxiway.optimize.channels.graph import ChannelGraph, Cut, cut_weight, muted_weight
-from taxiway.optimize.channels.onnx.names import node_names
+from taxiway.optimize.channels.onnx.constants import drop_unread
 
 
 def read(proto: Any, name: str) -> np.ndarray[Any, Any]:
@@ -28,12 +28,12 @@ def without(proto: Any, graph: ChannelGraph, cut: Cut) -> Any:
     made = onnx.ModelProto()
     made.CopyFrom(proto)
     _replace(made, {name for name, _ in graph.slots}, lambda n, a: cut_weight(graph, n, a, cut))
-    names = node_names(made.graph.node)
-    nodes = dict(zip(names, made.graph.node, strict=True))
+    nodes = {node.name: node for node in made.graph.node}
     opset = next((o.version for o in made.opset_import if o.domain in ("", "ai.onnx")), 1)
     for owner in dict.fromkeys(stored.owner for stored in graph.stored):
         counts = {s.key: _count(s, cut) for s in graph.stored if s.owner == owner}
-        _note(made, owner, nodes[owner], counts, opset)
+        _note(made, owner, nodes[owner], counts, opset, graph.bases.get(owner))
+    drop_unread(made.graph)
     constants = {tensor.name for tensor in made.graph.initializer}
     inputs = [value for value in made.graph.input if value.name not in constants]
     del made.graph.input[:]
@@ -68,9 +68,17 @@ def _count(stored: Stored, cut: Cut) -> int:
 
 
 def _note(
-    proto: Any, owner: str, node: Any, counts: Mapping[tuple[str | int, ...], int], opset: int
+    proto: Any,
+    owner: str,
+    node: Any,
+    counts: Mapping[tuple[str | int, ...], int],
+    opset: int,
+    base: Sequence[int] | None,
 ) -> None:
-    """Write numbers of channels where a node keeps them: an attribute, or a constant of its own."""
+    """Write numbers of channels where a node keeps them: an attribute, or a constant of its own.
+
+    base: the numbers around them, where the graph computes them so far.
+    """
     import onnx
 
     kind = next(iter(counts))[0]
@@ -89,7 +97,7 @@ def _note(
         del node.attribute[:]
         node.attribute.extend(kept)
     else:
-        values = read(proto, node.input[at]).copy()
+        values = np.array(read(proto, node.input[at]) if base is None else base, np.int64)
         for place, count in places.items():
             values[place] = count
     name = f"{owner}/{kind}_cut"

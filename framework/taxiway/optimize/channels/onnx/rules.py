@@ -33,7 +33,6 @@ RULES: dict[str, Rule] = {
     "Transpose": moves.transpose,
     "Flatten": moves.flatten,
     "Reshape": moves.reshape,
-    "Shape": moves.shape_of,
     "Concat": moves.concat,
     "Split": moves.split,
     "Slice": moves.slice_,

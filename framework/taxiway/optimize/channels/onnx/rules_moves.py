@@ -9,6 +9,7 @@ import numpy as np
 from taxiway.optimize.channels.flow import Stored
 from taxiway.optimize.channels.numbering import Ids
 from taxiway.optimize.channels.onnx.node import Node, Opaque
+from taxiway.optimize.channels.onnx.sizes import Sizes
 from taxiway.optimize.channels.signal import Constant, Signal
 
 
@@ -67,33 +68,44 @@ def flatten(node: Node) -> list[Signal]:
 
 def reshape(node: Node) -> list[Signal]:
     """Reshape, with the numbers of channels in its second input: 0 copies a size, -1 takes what is left."""
-    signal, sizes = node.signal(0), node.partial(1)
+    signal, sizes = node.signal(0), node.sizes(1)
     result = node.flow.reshape(signal, node.results[0].shape, node.where)
-    allow_zero = bool(node.attribute("allowzero", 0))
-    for axis, ids in enumerate(result.axes):
-        size = None if sizes is None else sizes[axis]
-        source = signal.axes[axis] if size == 0 and not allow_zero and axis < signal.rank else None
-        if source is not None and (ids is None or not np.array_equal(source, ids)):
-            node.flow.protect(source, f"{node.where} copies its size")
-        if ids is None or size == -1:
+    if sizes is None or len(sizes) != result.rank:
+        for ids in result.axes:
+            node.flow.protect(ids, f"{node.where} computes its shape")
+        return [result]
+    zero_copies = not node.attribute("allowzero", 0)
+    counted = False
+    for axis, (ids, size) in enumerate(zip(result.axes, sizes, strict=True)):
+        if size.constant and size.value == -1:
             continue
-        if size is None or size == 0:
-            if source is None:
-                node.flow.protect(ids, f"{node.where} computes its shape")
-        elif isinstance(node.given(1), Constant):
+        read = size.ids
+        if size.constant and size.value == 0 and zero_copies and axis < signal.rank:
+            read = signal.axes[axis]
+        if read is not None:
+            if ids is None or not np.array_equal(read, ids):
+                node.flow.protect(read, f"{node.where} takes their number for another axis")
+                node.flow.protect(ids, f"{node.where} takes its size from another axis")
+        elif ids is not None and size.constant and size.value > 0:
             node.flow.stored.append(Stored(node.name, ("shape", axis), ids))
+            counted = True
         else:
             node.flow.protect(ids, f"{node.where} computes its shape")
+    if counted and not isinstance(node.given(1), Constant):
+        _write_out(node, result, sizes)
     return [result]
 
 
-def shape_of(node: Node) -> list[Signal]:
-    """Shape: sizes of axes that hold no channels may be read."""
-    signal = node.signal(0)
-    first = node.attribute("start", 0)
-    for axis in node.axes_read(signal.rank, first):
-        node.flow.protect(signal.axes[axis], f"{node.where} reads their number")
-    return list(node.results)
+def _write_out(node: Node, result: Signal, sizes: Sizes) -> None:
+    """A shape that is computed is written as constants, for one of these changes."""
+    base = [-1 if size.free else size.value for size in sizes]
+    if base.count(-1) > 1:
+        for ids in result.axes:
+            node.flow.protect(ids, f"{node.where} computes its shape")
+    for axis, (ids, size) in enumerate(zip(result.axes, sizes, strict=True)):
+        if ids is not None and base[axis] != -1 and size.ids is not None:
+            node.flow.stored.append(Stored(node.name, ("shape", axis), ids))
+    node.flow.bases[node.name] = tuple(base)
 
 
 def squeeze(node: Node) -> list[Signal]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,15 @@ import numpy as np
 from taxiway.optimize.channels.flow import Flow
 from taxiway.optimize.channels.graph import ChannelGraph, finish
 from taxiway.optimize.channels.onnx.constants import ONNX
-from taxiway.optimize.channels.onnx.names import names_captured, node_names
+from taxiway.optimize.channels.onnx.names import names_captured
 from taxiway.optimize.channels.onnx.node import Node, Opaque, Operand
 from taxiway.optimize.channels.onnx.rules import RULES
 from taxiway.optimize.channels.onnx.shapes import shapes_of
+from taxiway.optimize.channels.onnx.sizes import Sizes, moved, of_constant, of_shape
 from taxiway.optimize.channels.signal import Constant, Signal, plain
 
+FLOATS = (1, 10, 11, 16)
+"""float32, float16, float64, bfloat16: `TensorProto.DataType` of what counts as parameters."""
 Array = np.ndarray[Any, Any]
 
 
@@ -33,11 +36,7 @@ class _Tracer:
         self._shapes = shapes_of(proto)
         self._constants = {tensor.name: tensor for tensor in self._graph.initializer}
         self._sparse = {tensor.values.name for tensor in self._graph.sparse_initializer}
-        self._makers = {name: node for node in self._graph.node for name in node.output}
-        self._readers: dict[str, list[Any]] = {}
-        for node in self._graph.node:
-            for name in node.input:
-                self._readers.setdefault(name, []).append(node)
+        self._sizes: dict[str, Sizes] = {}
         self._signals: dict[str, Signal | None] = {}
         self.flow = Flow()
 
@@ -45,12 +44,16 @@ class _Tracer:
         for value in self._graph.input:
             if value.name not in self._constants:
                 self._signals[value.name] = self._plain(value.name)
-        for name, node in zip(node_names(self._graph.node), self._graph.node, strict=True):
-            self._step(name, node)
+        for node in self._graph.node:
+            self._step(node.name, node)
         for value in self._graph.output:
             if value.name in self._constants:
                 self.flow.use(self._constant(value.name), {}, f"output '{value.name}'")
             self._keep(value.name, f"it is output '{value.name}' of the model")
+            self._protect_sizes(value.name, f"output '{value.name}'")
+        floats = {name for name, tensor in self._constants.items() if tensor.data_type in FLOATS}
+        for name in self.flow.weights.keys() - floats:
+            del self.flow.weights[name]
 
     def _keep(self, name: str, reason: str) -> None:
         signal = self._signals.get(name)
@@ -61,11 +64,17 @@ class _Tracer:
         where = f"{proto.op_type} '{name}'"
         inputs = [self._operand(given) for given in proto.input]
         for captured in names_captured(proto):
+            self._protect_sizes(captured, where)
             self._keep(captured, f"{where} has a graph of its own")
             if captured in self._constants:
                 self.flow.use(self._constant(captured), {}, where)
         outputs = [output for output in proto.output if output]
         results = [self._plain(output) for output in outputs]
+        if self._follow_sizes(proto, where):
+            self._signals.update(zip(outputs, results, strict=True))
+            return
+        if proto.op_type == "Shape" and proto.domain in ONNX:
+            self._shape(proto, inputs[0])
         try:
             made = self._made(name, proto, inputs, results)
         except Opaque as reason:
@@ -75,9 +84,18 @@ class _Tracer:
             made = results
         self._signals.update(zip(outputs, made, strict=True))
 
+    def _shape(self, proto: Any, operand: Operand) -> None:
+        if not isinstance(operand, Signal):
+            return
+        numbers = {attribute.name: attribute.i for attribute in proto.attribute}
+        sizes = of_shape(operand, numbers.get("start", 0), numbers.get("end"))
+        self._sizes[proto.output[0]] = sizes
+
     def _made(
         self, name: str, proto: Any, inputs: list[Operand], results: Sequence[Signal | None]
     ) -> Sequence[Signal | None]:
+        if proto.op_type == "Shape" and proto.output[0] in self._sizes:
+            return results
         rule = RULES.get(proto.op_type) if proto.domain in ONNX else None
         if rule is None:
             raise Opaque("is an operator that channels are not followed through")
@@ -93,8 +111,7 @@ class _Tracer:
             inputs=inputs,
             results=known,
             value=lambda at: self._value(proto, at),
-            partial=lambda at: self._partial(proto, at),
-            axes_read=lambda rank, start: self._axes_read(proto, rank, start),
+            sizes=lambda at: self._known(proto.input[at]),
         )
         made = rule(node)
         for found, wanted in zip(made, known, strict=True):
@@ -116,51 +133,35 @@ class _Tracer:
         return self._signals.get(name)
 
     def _value(self, proto: Any, at: int) -> Array | None:
+        name = proto.input[at] if at < len(proto.input) else ""
+        return self._array(name) if name in self._constants else None
+
+    def _array(self, name: str) -> Array:
         from onnx import numpy_helper
 
-        name = proto.input[at] if at < len(proto.input) else ""
-        if name not in self._constants:
-            return None
         array: Array = numpy_helper.to_array(self._constants[name])
         return array
 
-    def _partial(self, proto: Any, at: int) -> list[int | None] | None:
-        """The integers of an input, where it is constant or put together of single numbers."""
-        value = self._value(proto, at)
-        if value is not None:
-            return [int(size) for size in value.ravel()]
-        maker = self._makers.get(proto.input[at])
-        if maker is None or maker.op_type != "Concat":
-            return None
-        found: list[int | None] = []
-        for place, name in enumerate(maker.input):
-            piece = self._value(maker, place)
-            if piece is not None:
-                found += [int(size) for size in piece.ravel()]
-            elif self._shapes.get(name, ((), ()))[0] == (1,):
-                found.append(None)
-            else:
-                return None
-        return found
+    def _known(self, name: str) -> Sizes | None:
+        """What is known of a tensor of integers."""
+        if name in self._constants:
+            return of_constant(self._array(name))
+        return self._sizes.get(name)
 
-    def _axes_read(self, proto: Any, rank: int, start: int) -> Iterable[int]:
-        """Which sizes of a Shape are read; all of them where that is not plain."""
-        (output,) = proto.output
-        if output in {value.name for value in self._graph.output}:
-            return range(rank)
-        read: set[int] = set()
-        for reader in self._readers.get(output, []):
-            if reader.op_type == "Gather" and reader.input[0] == output:
-                places = self._value(reader, 1)
-                if places is not None:
-                    read |= {
-                        int(at) + start if at >= 0 else int(at) + rank for at in places.ravel()
-                    }
-                    continue
-            if reader.op_type == "Slice" and reader.input[0] == output:
-                ends = [self._value(reader, at) for at in (1, 2)]
-                if ends[0] is not None and ends[1] is not None and len(reader.input) < 5:
-                    read |= {*range(rank)[start:][int(ends[0].item()) : int(ends[1].item())]}
-                    continue
-            return range(rank)
-        return read
+    def _follow_sizes(self, proto: Any, where: str) -> bool:
+        """Whether the node does nothing but move integers that come from shapes."""
+        if proto.domain not in ONNX or not any(name in self._sizes for name in proto.input):
+            return False
+        given = [self._known(name) for name in proto.input]
+        found = moved(proto, given, lambda at: self._value(proto, at))
+        if found is not None:
+            self._sizes[proto.output[0]] = found
+            return True
+        reshapes = proto.op_type == "Reshape" and proto.input[0] not in self._sizes
+        for name in () if reshapes else proto.input:
+            self._protect_sizes(name, where)
+        return False
+
+    def _protect_sizes(self, name: str, where: str) -> None:
+        for size in self._sizes.get(name, ()):
+            self.flow.protect(size.ids, f"{where} reads their number")

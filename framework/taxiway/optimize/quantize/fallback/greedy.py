@@ -77,10 +77,12 @@ def _widen(
     assert first is not None, "the fully quantized model was made before"
     best, kept, remaining, more = Found(nothing, first), nothing, list(ranked), 2
     while remaining and not best.score.within(allowed):
-        if len(kept) < SINGLE:
-            chosen = [_next(kept, remaining, sensitivity, weights, measures)]
-        else:
-            chosen = remaining[:more]
+        one_by_one = len(kept) < SINGLE
+        chosen = (
+            [_next(kept, remaining, sensitivity, weights, measures)]
+            if one_by_one
+            else remaining[:more]
+        )
         score = measures.score(kept.union(chosen))
         if score is None and len(chosen) > 1:
             # Such as where nothing would be left to quantize.
@@ -89,7 +91,7 @@ def _widen(
         remaining = [name for name in remaining if name not in chosen]
         if score is None:
             continue
-        if len(kept) >= SINGLE:
+        if not one_by_one:
             more *= 2
         kept = kept.union(chosen)
         if score.drop < best.score.drop:

@@ -55,7 +55,8 @@ def quantize_with_fallback(
         if outcome.kept:
             final = _make(setup, outcome.kept, context, Path(folder) / "final")
         made = dict.fromkeys((quantized.model, final.model))
-        latency = interleaved([open_runner(each) for each in made], outcome.samples)
+        timings = interleaved([open_runner(each) for each in made], outcome.samples)
+        latency = [timing.p50 for timing in timings]
         context.tell("fallback", facts(outcome, quantized.model, final.model, latency))
         return final.publish(context)
 

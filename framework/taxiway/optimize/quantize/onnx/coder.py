@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taxiway.model import Model
@@ -63,32 +63,59 @@ class Coder:
             self.proto.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
 
     def _weight(self, node: Any, place: Place) -> None:
-        from onnx import helper
-
         name = node.input[place.index]
-        key = (name, place.output, place.input)
+        key = (name, place)
         if key not in self._made:
-            codes = self._codes(self._values(name), place)
+            values, turned = self._values(name), place.dense and place.output == 0
+            codes = self._codes(values.T if turned else values, place)
             self._made[key] = None
             if self._saves(name, codes):
                 stem = self._free(f"{name}_int{self.bits}")
-                axis = {} if codes.axis is None else {"axis": codes.axis}
-                size = {"block_size": codes.block} if codes.block else {}
-                made = helper.make_node(
-                    "DequantizeLinear", self._stored(stem, codes), [stem], stem, **axis, **size
-                )
-                self._before.setdefault(node.name, []).append(made)
+                nodes = self._dequantized(stem, codes) if place.dense else self._cast(stem, codes)
+                self._before.setdefault(node.name, []).extend(nodes)
                 self._made[key] = stem
-        node.input[place.index] = self._made[key] or name
+        if self._made[key]:
+            node.input[place.index] = self._made[key]
+            if place.dense:
+                # Only [input, output] becomes MatMulNBits.
+                kept = [attribute for attribute in node.attribute if attribute.name != "transB"]
+                del node.attribute[:]
+                node.attribute.extend(kept)
 
     def _codes(self, values: Any, place: Place) -> Codes:
+        """Codes of a weight; of a dense one as a matrix [input, output]."""
         from taxiway.optimize.quantize import codes
 
-        if self.block and place.input is not None and values.shape[place.input] > self.block:
-            return codes.in_blocks(values, self.bits, place.input, self.block, self.symmetric)
+        if self.block and place.dense and len(values) > self.block:
+            return codes.in_blocks(values, self.bits, 0, self.block, self.symmetric)
         if self.whole:
             return codes.per_tensor(values, self.bits, self.symmetric)
-        return codes.per_channel(values, self.bits, place.output, self.symmetric)
+        output = 1 if place.dense else place.output
+        return codes.per_channel(values, self.bits, output, self.symmetric)
+
+    def _dequantized(self, stem: str, codes: Codes) -> list[Any]:
+        from onnx import helper
+
+        axis = {} if codes.axis is None else {"axis": codes.axis}
+        size = {"block_size": codes.block} if codes.block else {}
+        names = list(self._stored(stem, codes).values())
+        return [helper.make_node("DequantizeLinear", names, [stem], stem, **axis, **size)]
+
+    def _cast(self, stem: str, codes: Codes) -> list[Any]:
+        """Cast, Sub, Mul: ONNX Runtime folds them when it loads the file, and never DequantizeLinear,
+        which it would compute again on every call."""
+        from onnx import TensorProto, helper
+
+        names = self._stored(stem, codes.broadcast())
+        steps = [("Cast", [names["codes"]], {"to": TensorProto.FLOAT})]
+        if codes.zero is not None:
+            steps.append(("Sub", [f"{stem}_cast", names["zero"]], {}))
+        steps.append(("Mul", [f"{stem}_{steps[-1][0].lower()}", names["scale"]], {}))
+        outputs = [*(f"{stem}_{kind.lower()}" for kind, _, _ in steps[:-1]), stem]
+        return [
+            helper.make_node(kind, inputs, [output], output, **attributes)
+            for (kind, inputs, attributes), output in zip(steps, outputs, strict=True)
+        ]
 
     def _table(self, node: Any) -> None:
         """A lookup: the integers are looked up, then the few rows that were found become float."""
@@ -100,7 +127,7 @@ class Coder:
             found = codes.in_blocks(table, 4, 1, self.block, symmetric=True)
         else:
             found = codes.per_channel(table, 8, 0, symmetric=True)
-            found = replace(found, scale=found.scale[:, None])
+            found = found.broadcast()
         if not self._saves(name, found):
             return
         stem = self._made.get((name, "table")) or self._free(f"{name}_rows")
@@ -132,8 +159,8 @@ class Coder:
             helper.make_node("Mul", [real, scales], [output], f"{node.name}_real"),
         ]
 
-    def _stored(self, stem: str, codes: Codes) -> list[str]:
-        """Names of the new initializers: codes, scales, and zero points where there are any."""
+    def _stored(self, stem: str, codes: Codes) -> dict[str, str]:
+        """New initializers for codes, scales, and zero points where there are any -> their names."""
         import ml_dtypes
         import numpy as np
         from onnx import numpy_helper
@@ -143,10 +170,10 @@ class Coder:
             dtype = np.dtype(ml_dtypes.int4 if codes.zero is None else ml_dtypes.uint4)
         parts = {"codes": codes.codes.astype(dtype), "scale": codes.scale}
         if codes.zero is not None:
-            parts["zero"] = codes.zero.astype(dtype)
+            parts["zero"] = codes.zero if codes.zero.dtype.kind == "f" else codes.zero.astype(dtype)
         for what, values in parts.items():
             self.graph.initializer.append(numpy_helper.from_array(values, f"{stem}_{what}"))
-        return [f"{stem}_{what}" for what in parts]
+        return {what: f"{stem}_{what}" for what in parts}
 
     def _saves(self, name: str, codes: Codes) -> bool:
         return graphs.size_of(self._weights[name]) - codes.size >= WORTH

@@ -82,7 +82,7 @@ def float_graph(model: Model) -> Any:
     from taxiway.model.onnx_file import load_graph
 
     proto = load_graph(model.path)
-    if count_ops(*QUANTIZED)(proto):
+    if count_ops(*QUANTIZED)(proto) or integer_weights(proto):
         raise StepError(
             f"{model.path.name} is quantized already", "drop the pass, or start from a float model"
         )
@@ -267,6 +267,14 @@ def drop_unread(graph: Any) -> None:
     if len(kept) != len(graph.initializer):
         del graph.initializer[:]
         graph.initializer.extend(kept)
+
+
+def integer_weights(proto: Any) -> int:
+    """How many matrices of 8- or 4-bit integers a ModelProto holds."""
+    from onnx import TensorProto as T
+
+    small = (T.INT8, T.UINT8, T.INT4, T.UINT4)
+    return sum(t.data_type in small and len(t.dims) > 1 for t in proto.graph.initializer)
 
 
 def captured(graph: Any) -> set[str]:

@@ -11,13 +11,14 @@ from typing import Any
 class Place:
     """One constant of a node.
 
-    index: of the node's input. output: the axis of output channels. input: the axis that the operator
-    sums over, where blocks of it may share a scale; None where a weight has several.
+    index: of the node's input. output: the axis of output channels. dense: the weight is a matrix
+    [input, output], or its transpose, on the right of a product: blocks along its input axis may share
+    a scale, and ONNX Runtime multiplies its integers as they are.
     """
 
     index: int
     output: int
-    input: int | None = None
+    dense: bool = False
 
 
 def places(node: Any, weights: Mapping[str, Any]) -> list[Place]:
@@ -37,21 +38,18 @@ def places(node: Any, weights: Mapping[str, Any]) -> list[Place]:
 
 def _candidates(node: Any, weights: Mapping[str, Any]) -> list[Place]:
     attributes = {attribute.name: attribute.i for attribute in node.attribute}
-    if node.op_type == "MatMul":
-        ranks = [len(weights[name].dims) if name in weights else 0 for name in node.input]
-        return [Place(0, ranks[0] - 2, ranks[0] - 1), Place(1, ranks[1] - 1, ranks[1] - 2)]
-    if node.op_type == "Gemm":
-        return [Place(1, 0, 1) if attributes.get("transB") else Place(1, 1, 0)]
-    if node.op_type == "Conv":
-        return [Place(1, 0)]
-    if node.op_type == "ConvTranspose":
-        return [Place(1, 1)]
-    if node.op_type in ("LSTM", "GRU", "RNN"):
-        return [Place(1, 1, 2), Place(2, 1, 2)]
-    if node.op_type == "Gather" and not attributes.get("axis"):
-        return [Place(0, 0, 1)] if len(_dims(node.input[0], weights)) == 2 else []
+    ranks = [len(weights[name].dims) if name in weights else 0 for name in node.input]
+    match node.op_type:
+        case "MatMul":
+            return [Place(0, ranks[0] - 2), Place(1, ranks[1] - 1, dense=ranks[1] == 2)]
+        case "Gemm":
+            return [Place(1, 0 if attributes.get("transB") else 1, dense=True)]
+        case "Conv":
+            return [Place(1, 0)]
+        case "ConvTranspose":
+            return [Place(1, 1)]
+        case "LSTM" | "GRU" | "RNN":
+            return [Place(1, 1), Place(2, 1)]
+        case "Gather" if not attributes.get("axis") and ranks[0] == 2:
+            return [Place(0, 0)]
     return []
-
-
-def _dims(name: str, weights: Mapping[str, Any]) -> list[int]:
-    return list(weights[name].dims) if name in weights else []

@@ -14,9 +14,10 @@ from taxiway.plugins import Context
 
 
 class OnnxWeights(QuantizeWeights):
-    """Standard ONNX only: DequantizeLinear before the operator, behind a lookup.
+    """Standard ONNX, but for 4-bit lookups.
 
-    ONNX Runtime makes its MatMulNBits of DequantizeLinear and MatMul when it loads the file.
+    A dense layer reads its integers through DequantizeLinear: of the two ONNX Runtime makes its
+    MatMulNBits when it loads the file. Other operators read them through Cast and Mul, which it folds.
     """
 
     libraries = ("onnxruntime", "onnx")
@@ -56,7 +57,7 @@ class OnnxWeights(QuantizeWeights):
                 coder.encode(node)
         coder.finish()
         proto = in_own_precision(proto, model, kept)
-        return graphs.checked(model, proto, _integers, context)
+        return graphs.checked(model, proto, graphs.integer_weights, context)
 
     def _loaded(self, model: Model) -> Any:
         return self._graph.get(model.path, lambda: _ready(model))
@@ -70,10 +71,3 @@ def _ready(model: Model) -> Any:
     graphs.name_nodes(proto.graph)
     graphs.lift_constants(proto.graph)
     return proto
-
-
-def _integers(proto: Any) -> int:
-    from onnx import TensorProto as T
-
-    small = (T.INT8, T.UINT8, T.INT4, T.UINT4)
-    return sum(tensor.data_type in small for tensor in proto.graph.initializer)

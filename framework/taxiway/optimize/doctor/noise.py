@@ -1,0 +1,56 @@
+"""Whether rows of numbers are noise: nothing connects their columns, and no column differs from another.
+
+The largest eigenvalue of the covariance of pure noise ends at the edge that Marchenko and Pastur give
+("Distribution of eigenvalues for some sets of random matrices", 1967), whatever the noise is drawn from.
+Pictures, sounds, measurements and token ids lie far beyond it: they have a mean that differs from place to
+place, or neighbours that resemble each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+ROWS, COLUMNS = 256, 256
+FEWEST = 8
+"""Rows, and columns, below which nothing is said."""
+NOISE = 1.3
+"""Largest eigenvalue, in units of that edge, up to which rows count as noise; noise itself has about 1."""
+
+
+def structure(rows: Array) -> float | None:
+    """The largest eigenvalue of `rows` [n, d] in units of noise's; the larger of two views of the columns.
+
+    1 is noise. One view takes neighbours from the middle, for sounds have no place of their own; the other
+    takes columns from everywhere. None where there are too few rows or columns, or all are one value.
+    """
+    n, d = rows.shape
+    if n < FEWEST or d < FEWEST:
+        return None
+    middle = max(0, (d - COLUMNS) // 2)
+    views = (
+        rows[:ROWS, middle : middle + COLUMNS],
+        rows[:ROWS, np.linspace(0, d - 1, min(d, COLUMNS)).astype(int)],
+    )
+    found = [_edge_units(view.astype(np.float64)) for view in views]
+    known = [value for value in found if value is not None]
+    return max(known, default=None)
+
+
+def is_noise(found: float | None) -> bool:
+    return found is not None and found < NOISE
+
+
+def _edge_units(view: Array) -> float | None:
+    view = view - view.mean()
+    deviation = view.std()
+    if not deviation > 0:
+        return None
+    view = view / deviation
+    n, d = view.shape
+    if n > d:
+        view, n, d = view.T, d, n
+    largest = float(np.linalg.eigvalsh(view @ view.T / d)[-1])
+    return float(largest / (1 + (n / d) ** 0.5) ** 2)
