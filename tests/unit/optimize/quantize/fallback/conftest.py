@@ -1,14 +1,19 @@
-"""A made-up model whose operators disturb it by given amounts, as the search sees one."""
+"""A made-up model whose operators disturb it by given amounts, as the search sees one; labelled digits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import pytest
 
 from taxiway.optimize.quantize.fallback.score import Score
 from taxiway.optimize.quantize.operators import Operator, Precision
+from taxiway.plugins import Batch, Selection
+
+Array = np.ndarray[Any, Any]
 
 ROWS = 1000
 PER_NOISE = 100.0
@@ -75,3 +80,38 @@ class MadeUp:
 @pytest.fixture(scope="session")
 def made_up() -> Callable[..., MadeUp]:
     return MadeUp
+
+
+class Labelled:
+    """Arrays in memory as the `calibration` split."""
+
+    class_names = None
+    splits = ("calibration",)
+    preprocessing: dict[str, Any] = {}
+
+    def __init__(self, pixels: Array, labels: Array, name: str = "pixels") -> None:
+        self.pixels, self.labels, self.name = pixels, labels, name
+
+    def count(self, selection: Selection) -> int:
+        return min(len(self.pixels), selection.samples or len(self.pixels))
+
+    def fingerprint(self, selection: Selection) -> str:
+        return ""
+
+    def batches(self, selection: Selection, size: int) -> Iterator[Batch]:
+        count = self.count(selection)
+        for start in range(0, count, size):
+            rows = slice(start, min(start + size, count))
+            labels = self.labels[rows] if selection.labels else None
+            yield Batch({self.name: self.pixels[rows]}, labels)
+
+
+@pytest.fixture(scope="session")
+def dataset() -> type[Labelled]:
+    return Labelled
+
+
+@pytest.fixture
+def labelled(digits: tuple[Array, Array]) -> Labelled:
+    """400 digits."""
+    return Labelled(digits[0][:400], digits[1][:400])
