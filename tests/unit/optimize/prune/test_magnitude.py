@@ -76,9 +76,7 @@ def test_pruning_while_training(saved, context) -> None:
     total = sum(promise.share * promise.size for promise in result.promises)
     assert total == pytest.approx(0.5 * sum(sizes), abs=1)
     epochs = told["training"]["epochs"]
-    assert [epoch["settled"] for epoch in epochs[:5]] == [False] * 3 + [True] * 2 or not epochs[1][
-        "settled"
-    ]
+    assert [epoch["settled"] for epoch in epochs[:5]] == [False] * 4 + [True]
     assert epochs[told["training"]["kept"]]["settled"]
     assert epochs[-1]["validation_loss"] < epochs[0]["validation_loss"]
     again = pruned_keras(model, context(rows, "again"), sparsity=0.5, training=training)
@@ -203,7 +201,7 @@ def pruned_onnx(
     (folder / "work").mkdir(parents=True)
     path = folder / "m.onnx"
     more = (
-        {"save_as_external_data": True, "location": "w.data", "size_threshold": 0}
+        {"save_as_external_data": True, "location": "w.data", "size_threshold": 64}
         if external
         else {}
     )
