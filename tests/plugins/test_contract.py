@@ -367,6 +367,19 @@ class TestQuantizeAwareTraining(_Training):
 
 
 @pytest.mark.slow
+class TestPruneMagnitude(_Training):
+    name = "prune_magnitude"
+    options = [{"sparsity": 0.5, **TRAINED}, {"pattern": "2:4", "training": {"epochs": 0}}]
+    refused = [{"sparsity": 1}, {"pattern": "2:4", "sparsity": 0.8}, {"schedule": {"end": 0}}]
+
+
+@pytest.mark.slow
+class TestPruneMagnitudeOfOnnx(_Pass):
+    name = "prune_magnitude"
+    options = [{"sparsity": 0.5, "scope": "layer"}, {"pattern": "block", "block": [2, 4]}]
+
+
+@pytest.mark.slow
 class TestSimplify(_Pass):
     name = "simplify"
     options = [{}, {"skip": ["graph_fusion"], "largest_constant": None}]
