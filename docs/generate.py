@@ -232,6 +232,8 @@ def _kind(option: Mapping[str, Any]) -> str:
     if "type" not in option:
         return "anything"
     kind = str(option["type"])
+    if kind == "array" and "prefixItems" in option:
+        return "list of " + ", ".join(map(_kind, option["prefixItems"]))
     if kind == "array":
         return f"list of {_kind(option['items'])}"
     if kind == "object" and not isinstance(option.get("additionalProperties"), dict):
