@@ -67,6 +67,7 @@ EXAMPLES = {
     "'+data.splits.train={inputs: x_train, labels: y_train}'",
     "optimize.float16": "digits_int8 'optimize=[float16]'",
     "optimize.quantize_aware_training": "digits_int8 'optimize=[quantize_aware_training,quantize_static]'",
+    "optimize.prune_magnitude": "digits_onnx_int8 'optimize=[prune_magnitude,quantize_static]'",
     "optimize.prune_channels": "digits_int8 'optimize=[prune_channels,quantize_static]'",
     "optimize.quantize_dynamic": "digits_onnx_int8 'optimize=[quantize_dynamic]'",
     "optimize.quantize_int16": "digits_int8 'optimize=[quantize_int16]'",
@@ -232,6 +233,8 @@ def _kind(option: Mapping[str, Any]) -> str:
     if "type" not in option:
         return "anything"
     kind = str(option["type"])
+    if "prefixItems" in option:
+        return f"list of {len(option['prefixItems'])}: {_kind(option['prefixItems'][0])}"
     if kind == "array":
         return f"list of {_kind(option['items'])}"
     if kind == "object" and not isinstance(option.get("additionalProperties"), dict):

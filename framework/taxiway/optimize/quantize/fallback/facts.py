@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from taxiway.model import Model
 from taxiway.optimize.quantize.fallback.config import Fallback
 from taxiway.optimize.quantize.fallback.score import Score
 from taxiway.optimize.quantize.operators import Operator, Precision
-from taxiway.plugins import TEST, Batch
+from taxiway.plugins import TEST
 
 SHOWN = 10
 """Operators listed with their sensitivity, the most sensitive first."""
@@ -38,7 +38,7 @@ class Outcome:
     operators: tuple[Operator, ...]
     sensitivity: Mapping[str, float]
     sizes: Mapping[str, int | None]
-    sample: Batch
+    samples: Sequence[Mapping[str, Any]]
     candidates: int
     resumed: int
     seconds: float
@@ -50,7 +50,7 @@ def decibels(noise: float) -> float:
 
 
 def facts(
-    outcome: Outcome, quantized: Model, final: Model, latency: tuple[float, ...]
+    outcome: Outcome, quantized: Model, final: Model, latency: Sequence[float]
 ) -> dict[str, Any]:
     """The record of a fallback: shares as fractions, sizes in bytes, times in seconds, noise in dB.
 
