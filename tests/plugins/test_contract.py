@@ -17,6 +17,7 @@ from taxiway.model.inspect import describe
 from taxiway.plugins import Context, Dataset, registry
 from taxiway.plugins.registry import GROUPS
 from taxiway.testing import (
+    CalibrationContract,
     ConverterContract,
     DataSourceContract,
     DeployContract,
@@ -413,6 +414,19 @@ class TestClassification(_OfDigits, EvaluateContract):
     format = "onnx"
     options = [{"samples": 50, "latency_samples": 5}, {"baseline": "none", "latency_samples": 5}]
     refused = [{"batch_size": 0}, {"baseline": "none", "gates": {"accuracy": {"max_drop": "1 pt"}}}]
+
+
+@pytest.mark.slow
+class TestDoctor(_OfDigits, CalibrationContract):
+    name = "doctor"
+    format = "onnx"
+    options = [{}, {"rows": 96, "test": "test"}, {"allow_random": True}]
+    refused = [{"rows": 1}, {"settled": 2}, {"saturation": 0}]
+
+
+@pytest.mark.slow
+class TestDoctorOfTFLite(TestDoctor):
+    format = "tflite"
 
 
 @pytest.mark.slow
