@@ -75,6 +75,7 @@ EXAMPLES = {
     "optimize.quantize_int16": "digits_int8 'optimize=[quantize_int16]'",
     "optimize.quantize_weights": "digits_int8 'optimize=[quantize_weights]' optimize.quantize_weights.bits=4",
     "optimize.quantize_static": "digits_onnx_int8 optimize.quantize_static.calibration.method=entropy",
+    "optimize.sparsify": "digits_int8 'optimize=[quantize_weights,sparsify]'",
     "parity.outputs": "digits_int8 parity.samples=64",
     "source.huggingface": "mine.yaml source=huggingface source.path=all-MiniLM-L6-v2/ source.pooling=mean",
     "source.keras": "digits_int8 source.path=model.keras",

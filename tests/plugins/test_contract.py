@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from edited_tflite import pruned
 
 from taxiway.model import Model
 from taxiway.model.inspect import describe
@@ -406,6 +407,18 @@ class TestOrtFormat(_Pass):
     name = "ort_format"
     options = [{}, {"level": "basic"}]
     refused = [{"level": "most"}]
+
+
+@pytest.mark.slow
+class TestSparsifyOfTFLite(_Pass):
+    name = "sparsify"
+    format = "tflite"
+    refused = [{"share": 0.5}]
+
+    @pytest.fixture
+    def model(self, digits: Mapping[str, Model], tmp_path: Path) -> Model:
+        """The digits with nine of ten weights zero."""
+        return pruned(digits["tflite"], tmp_path / "pruned.tflite", 0.9)
 
 
 @pytest.mark.slow
