@@ -298,7 +298,22 @@ class TestQuantizeDynamic(_Pass):
 @pytest.mark.slow
 class TestQuantizeDynamicOfTFLite(TestQuantizeDynamic):
     format = "tflite"
-    options = [{}]
+
+
+@pytest.mark.slow
+class TestQuantizeWeightsOfTFLite(_Pass):
+    name = "quantize_weights"
+    format = "tflite"
+    options = [{}, {"bits": 4}, {"bits": 4, "symmetric": False}]
+    refused = [{"bits": 3}, {"block": 48}]
+
+
+@pytest.mark.slow
+class TestQuantizeInt16OfTFLite(_Pass):
+    name = "quantize_int16"
+    format = "tflite"
+    options = [{"calibration": {"samples": 32}}, {"io_dtype": "float32"}]
+    refused = [{"calibration": {"samples": 0}}, {"io_dtype": "int8"}]
 
 
 @pytest.mark.slow

@@ -38,12 +38,13 @@ def inputs_of(
                 "it reads samples, but the recipe has no data section; add `- data: npz`"
             )
         inputs["data"] = _fingerprints(dataset, selections)
+    if step.section in ("deploy", "calibration"):
+        dataset = open_data(recipe)
+        inputs["class_names"] = dataset.class_names if dataset else None
     if step.section == "deploy":
         evaluate = recipe.section("evaluate") or {}
         inputs["gates"] = evaluate.get("gates")
         inputs["recipe"] = _card(recipe, before)
-        dataset = open_data(recipe)
-        inputs["class_names"] = dataset.class_names if dataset else None
     return inputs
 
 

@@ -1,7 +1,8 @@
 """Narrower layers: what each layer means for the channels that pass it, and the sizes that follow.
 
 Channels are the last axis. A layer that is not known here keeps the channels that it gets, and those
-that it gives, so that it means the same as before.
+that it gives, so that it means the same as before. Rates of dropout shrink with the width: the fewer
+units there are, the less there is to spare.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def narrower(graph: Unrolled, width: float, keep: Sequence[str]) -> Changes:
         analysis.see(call, kept=call.name in keep)
     analysis.groups.pin(*(analysis.extents[value] for value in keras.tree.flatten(graph.outputs)))
     changes = analysis.changes(width)
-    if not changes:
+    if not any(set(options) - {"rate"} for options in changes.values()):
         raise StepError(
             f"student.width {width:g} leaves every layer of the teacher as it is: each is tied to an "
             "input, an output, or a layer whose channels must stay",
@@ -98,6 +99,9 @@ class _Analysis:
         return found
 
     def _out(self, call: Call) -> list[Extent]:
+        rate = getattr(call.operation, "rate", None)
+        if "Dropout" in call.kind and rate:
+            self._sizes.append((id(call.operation), lambda width: {"rate": round(rate * width, 4)}))
         given = [self.extents[value] for value in call.inputs]
         kind, outputs = call.kind, call.outputs
         if not _channels_last(call):

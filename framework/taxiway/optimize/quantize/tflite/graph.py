@@ -28,6 +28,7 @@ STORED_SMALL = ("FLOAT16", "INT16", "INT8", "UINT8", "INT4", "INT2")
 class Scoped:
     """An operator, what the quantizer calls its type, and the scope that its recipes match.
 
+    inputs: indices of tensors, -1 for one that is left out.
     tensors: indices of its float32 inputs and outputs that are computed while the model runs.
     constants: indices of its float32 inputs that are stored. weighted: one of them is a weight.
     """
@@ -35,6 +36,7 @@ class Scoped:
     operator: Operator
     key: str
     scope: str
+    inputs: tuple[int, ...]
     tensors: tuple[int, ...]
     constants: tuple[int, ...]
     weighted: bool
@@ -103,11 +105,15 @@ class FloatGraph:
         return 0 if shape is None else len(shape)
 
     def constant(self, tensor: int) -> np.ndarray[Any, Any] | None:
-        """A float32 constant of the signature's graph as [elements], or None for any other tensor."""
-        values: np.ndarray[Any, Any] | None = _constant(
-            self.parsed, self.parsed.subgraphs[self.index].tensors[tensor]
-        )
-        return values
+        """A float32 constant of the signature's graph, or None for any other tensor."""
+        found = self.parsed.subgraphs[self.index].tensors[tensor]
+        values: np.ndarray[Any, Any] | None = _constant(self.parsed, found)
+        return values if values is None or found.shape is None else values.reshape(found.shape)
+
+    def input(self, scoped: Scoped, position: int) -> int | None:
+        """The index of the tensor that an operator takes at `position`, or None where it takes none."""
+        inputs = scoped.inputs
+        return inputs[position] if position < len(inputs) and inputs[position] != -1 else None
 
     def _scoped(self, graph: Any) -> Iterator[Scoped]:
         from ai_edge_litert import schema_py_generated as schema
@@ -139,6 +145,7 @@ class FloatGraph:
                 ),
                 key.value,
                 library.get_op_scope(op, graph.tensors),
+                tuple(map(int, op.inputs)),
                 computed,
                 tuple(constants),
                 key.value in WEIGHTED and any(index in constants for index in inputs[:2]),

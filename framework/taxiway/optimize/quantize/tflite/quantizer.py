@@ -18,10 +18,13 @@ def quantized(quantizer: Any, ranges: Ranges | None, model: Model) -> bytes:
     Raises StepError where the quantizer gives up.
     """
     import warnings
+    from contextlib import redirect_stderr
+    from io import StringIO
 
     try:
-        with warnings.catch_warnings():
-            # It opens an interpreter that keeps every tensor only to read their names.
+        # Its bars of progress go to stderr, and it warns of an interpreter that keeps every tensor, which
+        # it opens only to read their names.
+        with redirect_stderr(StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
     except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from taxiway.errors import StepError
@@ -75,6 +76,9 @@ def _takes(scoped: Scoped, config: Any, algorithm: str) -> bool:
         return False
     if not scoped.tensors and not scoped.weighted:
         return False
+    if scoped.key == "DEPTHWISE_CONV_2D" and _is_dynamic_per_tensor(config):
+        # LiteRT 2.3 reads scales that are not there, and gives NaN or other values on every run.
+        return False
     try:
         algorithm_manager.check_op_quantization_config(
             algorithm, qtyping.TFLOperationName(scoped.key), config
@@ -82,6 +86,14 @@ def _takes(scoped: Scoped, config: Any, algorithm: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_dynamic_per_tensor(config: Any) -> bool:
+    return (
+        config.activation_tensor_config is None
+        and config.compute_precision.value == "INTEGER"
+        and config.weight_tensor_config.granularity.value == GRANULARITY["per_tensor"]
+    )
 
 
 def quantizer_of(
@@ -113,6 +125,12 @@ def quantizer_of(
     names = qtyping.TFLOperationName
     if config.activation_tensor_config is not None:
         made.update_quantization_recipe(".*", names.ALL_SUPPORTED, config, algorithm)
+        # LiteRT 2.3 takes one scale for the constant of such a product, and gives other values with more.
+        weights = replace(
+            config.weight_tensor_config, granularity=qtyping.QuantGranularity.TENSORWISE
+        )
+        product = replace(config, weight_tensor_config=weights)
+        made.update_quantization_recipe(".*", names.BATCH_MATMUL, product, algorithm)
     else:
         for operation in sorted({scoped.key for scoped in changed}):
             made.update_quantization_recipe(".*", names(operation), config, algorithm)
