@@ -26,9 +26,9 @@ def keras_weights(path: Path, trust: str | None = None) -> Iterator[StoredWeight
     axes = axes_of(network)
     names: dict[str, int] = {}
     for variable in (*network.trainable_weights, *network.non_trainable_weights):
-        path = str(getattr(variable, "path", variable.name))
-        names[path] = names.get(path, 0) + 1
-        name = path if names[path] == 1 else f"{path}#{names[path]}"
+        noted = str(getattr(variable, "path", variable.name))
+        names[noted] = names.get(noted, 0) + 1
+        name = noted if names[noted] == 1 else f"{noted}#{names[noted]}"
         values = np.asarray(variable)
         if values.dtype.kind in "fi" or values.dtype.name == "bfloat16":
             if values.dtype.name == "bfloat16":
