@@ -26,9 +26,9 @@ def keras_weights(path: Path, trust: str | None = None) -> Iterator[StoredWeight
     axes = axes_of(network)
     names: dict[str, int] = {}
     for variable in (*network.trainable_weights, *network.non_trainable_weights):
-        path = str(getattr(variable, "path", variable.name))
-        names[path] = names.get(path, 0) + 1
-        name = path if names[path] == 1 else f"{path}#{names[path]}"
+        given = str(getattr(variable, "path", variable.name))
+        names[given] = names.get(given, 0) + 1
+        name = given if names[given] == 1 else f"{given}#{names[given]}"
         values = np.asarray(variable)
         if values.dtype.kind in "fi" or values.dtype.name == "bfloat16":
             if values.dtype.name == "bfloat16":

@@ -154,7 +154,7 @@ class Rounding:
     def _rounded(self, tensor: Any) -> Any:
         if not self._activations or "float" not in keras.backend.standardize_dtype(tensor.dtype):
             return tensor
-        layer = Range(name=f"range_{len(self.ranges)}")
+        layer = Range(name=f"activation_range_{len(self.ranges)}")
         self.ranges.append(layer)
         return layer(tensor)
 
