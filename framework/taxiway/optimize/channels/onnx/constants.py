@@ -58,7 +58,8 @@ def with_plain_constants(proto: Any) -> None:
 
 
 def _large(tensor: Any) -> bool:
-    return math.prod(tensor.dims) > SHARED
+    elements: int = math.prod(tensor.dims)
+    return elements > SHARED
 
 
 def _value(proto: Any, node: Any, inputs: dict[str, Any]) -> Any:
