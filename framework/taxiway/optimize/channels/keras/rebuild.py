@@ -62,7 +62,8 @@ def _change(config: Any, counts: dict[str, dict[tuple[str | int, ...], int]], pr
 def _forget_shapes(config: Any) -> None:
     """Drop the shapes that layers were built with, those of layers inside of layers, too."""
     if isinstance(config, dict):
-        config.pop("build_config", None)
+        for key in ("build_config", "build_input_shape"):
+            config.pop(key, None)
     for value in config.values() if isinstance(config, dict) else config:
         if isinstance(value, dict | list | tuple):
             _forget_shapes(value)

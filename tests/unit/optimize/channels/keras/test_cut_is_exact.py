@@ -54,6 +54,15 @@ def networks() -> dict[str, Callable[[], tuple[Any, int]]]:
         x = kl.Concatenate()([body(one), kl.ReLU()(body(two))])
         return keras.Model([one, two], kl.Dense(3)(kl.GlobalAveragePooling2D()(x))), 11
 
+    def passed() -> tuple[Any, int]:
+        """A nested network without weights, called with channels of two layers; and one of an input."""
+        within = keras.Input((6,))
+        act = keras.Model(within, kl.ReLU()(within), name="act")
+        head = keras.Sequential([keras.Input((6,)), kl.Dense(4), kl.Dense(3)], name="head")
+        inputs = keras.Input((6,), name="vector")
+        one, two = act(kl.Dense(6, name="one")(inputs)), act(kl.Dense(6, name="two")(inputs))
+        return keras.Model(inputs, [kl.Dense(2)(one), head(two)]), 10
+
     def shared() -> tuple[Any, int]:
         layer = kl.Dense(6, activation="tanh", name="shared")
         x = layer(kl.Dense(6, name="first")(inputs := keras.Input((6,), name="vector")))
@@ -108,11 +117,12 @@ def networks() -> dict[str, Callable[[], tuple[Any, int]]]:
         x = kl.Conv2D(5, 1)(x)
         return keras.Model(inputs, kl.Dense(2)(kl.GlobalAveragePooling2D()(x))), 5
 
-    kinds = (lenet, residual, separable, nested, shared, branches, steps, generator)
+    kinds = (passed, lenet, residual, separable, nested, shared, branches, steps, generator)
     return {kind.__name__: kind for kind in (*kinds, reshaped, operations, free, normalized)}
 
 
 KINDS = (
+    "passed",
     *("lenet", "residual", "separable", "nested", "shared", "branches", "steps", "generator"),
     *("reshaped", "operations", "free", "normalized"),
 )

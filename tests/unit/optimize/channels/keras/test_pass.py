@@ -41,11 +41,11 @@ def test_every_kind_of_network_is_cut_or_says_why(
 ) -> None:
     model, _ = saved(kind)
     if kind in ("binary", "fixed batch"):
-        with pytest.raises(StepError, match="no channel of .*it is output|ends with softmax"):
+        with pytest.raises(StepError, match=r"no channel of .*it is output|ends with softmax"):
             prune(model)
         return
     if kind in ("recurrent", "tokens"):
-        with pytest.raises(StepError, match="it is recurrent|not followed through"):
+        with pytest.raises(StepError, match=r"it is recurrent|not followed through"):
             prune(model)
         return
     pruned, told = prune(model)
