@@ -12,18 +12,15 @@ from taxiway.plugins import Context
 
 
 class TFLiteDynamic(QuantizeDynamic):
-    libraries = ("ai-edge-quantizer", "ai-edge-litert")
+    """With one scale per weight, depthwise convolutions stay float32: LiteRT has no kernel for them."""
 
-    def check(self, options: Any) -> None:
-        # LiteRT 2.3 runs such convolutions, and gives NaN or other values on every run.
-        if options.granularity == "per_tensor":
-            raise ValueError("granularity 'per_tensor' works on onnx only; tflite has per_channel")
+    libraries = ("ai-edge-quantizer", "ai-edge-litert")
 
     def operators(self, model: Model, options: Any) -> Sequence[Operator]:
         from taxiway.optimize.quantize.tflite.graph import FloatGraph
         from taxiway.optimize.quantize.tflite.recipe import changed_by
 
-        return changed_by(FloatGraph(model), _config())
+        return changed_by(FloatGraph(model), _config(model, options))
 
     def quantize(
         self, model: Model, options: Any, kept: Mapping[str, Precision], context: Context
@@ -35,11 +32,13 @@ class TFLiteDynamic(QuantizeDynamic):
 
         graph = FloatGraph(model)
         check_weights(graph, kept, model.path.name)
-        made = quantizer_of(graph, _config(), kept)
+        made = quantizer_of(graph, _config(model, options), kept)
         return save(quantized(made, None, model), graph, model, "INT8", context)
 
 
-def _config() -> Any:
+def _config(model: Model, options: Any) -> Any:
+    from taxiway.optimize.quantize.granularity import granularity_of
     from taxiway.optimize.quantize.tflite import recipe
 
-    return recipe.integer_arithmetic(recipe.integers(8, "CHANNELWISE"))
+    granularity = recipe.GRANULARITY[granularity_of(options.granularity, model)]
+    return recipe.integer_arithmetic(recipe.integers(8, granularity))

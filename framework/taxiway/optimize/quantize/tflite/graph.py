@@ -25,16 +25,25 @@ STORED_SMALL = ("FLOAT16", "INT16", "INT8", "UINT8", "INT4", "INT2")
 
 
 @dataclass(frozen=True)
-class Scoped:
-    """An operator, what the quantizer calls its type, and the scope that its recipes match.
+class Scope:
+    """What the quantizer calls the type of an operator or of a graph's end, and the text that its recipes
+    match."""
 
+    key: str
+    scope: str
+
+
+@dataclass(frozen=True)
+class Scoped(Scope):
+    """An operator.
+
+    inputs: indices of tensors, -1 for one that is left out.
     tensors: indices of its float32 inputs and outputs that are computed while the model runs.
     constants: indices of its float32 inputs that are stored. weighted: one of them is a weight.
     """
 
     operator: Operator
-    key: str
-    scope: str
+    inputs: tuple[int, ...]
     tensors: tuple[int, ...]
     constants: tuple[int, ...]
     weighted: bool
@@ -82,6 +91,18 @@ class FloatGraph:
         )
 
     @cached_property
+    def other_ends(self) -> tuple[Scope, ...]:
+        """Inputs and outputs of the other graphs, which the quantizer takes for operators."""
+        from ai_edge_quantizer.utils import tfl_flatbuffer_utils as library
+
+        return tuple(
+            Scope(end.op_key.value, library.get_op_scope(end, graph.tensors))
+            for index, graph in enumerate(self.parsed.subgraphs)
+            if index != self.index
+            for end in library.get_subgraph_input_output_operators(graph)
+        )
+
+    @cached_property
     def ends(self) -> tuple[int, ...]:
         """Indices of the float32 inputs and outputs of the signature's graph."""
         from ai_edge_litert import schema_py_generated as schema
@@ -103,11 +124,15 @@ class FloatGraph:
         return 0 if shape is None else len(shape)
 
     def constant(self, tensor: int) -> np.ndarray[Any, Any] | None:
-        """A float32 constant of the signature's graph as [elements], or None for any other tensor."""
-        values: np.ndarray[Any, Any] | None = _constant(
-            self.parsed, self.parsed.subgraphs[self.index].tensors[tensor]
-        )
-        return values
+        """A float32 constant of the signature's graph, or None for any other tensor."""
+        found = self.parsed.subgraphs[self.index].tensors[tensor]
+        values: np.ndarray[Any, Any] | None = _constant(self.parsed, found)
+        return values if values is None or found.shape is None else values.reshape(found.shape)
+
+    def input(self, scoped: Scoped, position: int) -> int | None:
+        """The index of the tensor that an operator takes at `position`, or None where it takes none."""
+        inputs = scoped.inputs
+        return inputs[position] if position < len(inputs) and inputs[position] != -1 else None
 
     def _scoped(self, graph: Any) -> Iterator[Scoped]:
         from ai_edge_litert import schema_py_generated as schema
@@ -132,16 +157,15 @@ class FloatGraph:
                 if index not in constants and graph.tensors[index].type == schema.TensorType.FLOAT32
             )
             yield Scoped(
-                Operator(
-                    graph.tensors[outputs[0]].name.decode(),
-                    types[code],
-                    sum(constants.values()),
+                key=key.value,
+                scope=library.get_op_scope(op, graph.tensors),
+                operator=Operator(
+                    graph.tensors[outputs[0]].name.decode(), types[code], sum(constants.values())
                 ),
-                key.value,
-                library.get_op_scope(op, graph.tensors),
-                computed,
-                tuple(constants),
-                key.value in WEIGHTED and any(index in constants for index in inputs[:2]),
+                inputs=tuple(map(int, op.inputs)),
+                tensors=computed,
+                constants=tuple(constants),
+                weighted=key.value in WEIGHTED and any(i in constants for i in inputs[:2]),
             )
 
 

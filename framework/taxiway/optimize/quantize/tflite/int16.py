@@ -30,15 +30,15 @@ class TFLiteInt16(QuantizeInt16):
     def quantize(
         self, model: Model, options: Any, kept: Mapping[str, Precision], context: Context
     ) -> Model:
+        from taxiway.optimize.quantize.tflite.biases import weight_ranges
         from taxiway.optimize.quantize.tflite.graph import FloatGraph
         from taxiway.optimize.quantize.tflite.quantizer import quantized, save
         from taxiway.optimize.quantize.tflite.recipe import quantizer_of
 
-        graph = FloatGraph(model)
-        made = quantizer_of(
-            graph, _config(model, options), kept, float_ends=options.io_dtype == "float32"
-        )
+        graph, config = FloatGraph(model), _config(model, options)
+        made = quantizer_of(graph, config, kept, float_ends=options.io_dtype == "float32")
         ranges = self._ranges.of(model, graph, kept, options.calibration, 16, context)
+        ranges = {**ranges, **weight_ranges(graph, ranges, config)}
         return save(quantized(made, ranges, model), graph, model, "INT16", context)
 
 

@@ -18,10 +18,13 @@ def quantized(quantizer: Any, ranges: Ranges | None, model: Model) -> bytes:
     Raises StepError where the quantizer gives up.
     """
     import warnings
+    from contextlib import redirect_stderr
+    from io import StringIO
 
     try:
-        with warnings.catch_warnings():
-            # It opens an interpreter that keeps every tensor only to read their names.
+        # Its bars of progress go to stderr, and it warns of an interpreter that keeps every tensor, which
+        # it opens only to read their names.
+        with redirect_stderr(StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
     except Exception as error:
@@ -45,7 +48,8 @@ def save(content: bytes, graph: FloatGraph, model: Model, dtype: str, context: C
             f"AI Edge Quantizer stored nothing of {model.path.name} as {dtype.lower()}",
             "drop the pass, or convert=onnx",
         )
-    if _free_outputs(graph.parsed, after):
+    changed = [_free_outputs(graph.parsed, after), _renew_signatures(graph.parsed, after)]
+    if any(changed):
         content = bytes(flatbuffer_utils.convert_object_to_bytearray(after))
     path = context.workdir / "model.tflite"
     path.write_bytes(content)
@@ -70,4 +74,23 @@ def _free_outputs(before: Any, after: Any) -> bool:
             if free is not None and new.tensors[target].shapeSignature is None:
                 new.tensors[target].shapeSignature = free
                 found = True
+    return found
+
+
+def _renew_signatures(before: Any, after: Any) -> bool:
+    """Let the signatures name the graphs' own inputs and outputs, which the quantizer may leave at the
+    tensor before the one that it added; whether one did not."""
+    found = False
+    for old, new in zip(before.signatureDefs, after.signatureDefs, strict=True):
+        graph, result = before.subgraphs[old.subgraphIndex], after.subgraphs[new.subgraphIndex]
+        for ends, entries, others in (
+            ((graph.inputs, result.inputs), old.inputs, new.inputs),
+            ((graph.outputs, result.outputs), old.outputs, new.outputs),
+        ):
+            place = dict(zip(map(int, ends[0]), map(int, ends[1]), strict=True))
+            names = {entry.name: place.get(entry.tensorIndex) for entry in entries}
+            for entry in others:
+                index = names.get(entry.name)
+                if index is not None and index != entry.tensorIndex:
+                    entry.tensorIndex, found = index, True
     return found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from taxiway.errors import StepError
 from taxiway.optimize.quantize.granularity import Granularity
 from taxiway.optimize.quantize.operators import Operator, Precision
-from taxiway.optimize.quantize.tflite.graph import FloatGraph, Scoped
+from taxiway.optimize.quantize.tflite.graph import FloatGraph, Scope, Scoped
 
 MIN_MAX = "min_max_uniform_quantize"
 FLOAT = "no_quantize"
@@ -75,6 +76,9 @@ def _takes(scoped: Scoped, config: Any, algorithm: str) -> bool:
         return False
     if not scoped.tensors and not scoped.weighted:
         return False
+    if scoped.key == "DEPTHWISE_CONV_2D" and _is_dynamic_per_tensor(config):
+        # LiteRT 2.3 reads scales that are not there, and gives NaN or other values on every run.
+        return False
     try:
         algorithm_manager.check_op_quantization_config(
             algorithm, qtyping.TFLOperationName(scoped.key), config
@@ -82,6 +86,14 @@ def _takes(scoped: Scoped, config: Any, algorithm: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_dynamic_per_tensor(config: Any) -> bool:
+    return (
+        config.activation_tensor_config is None
+        and config.compute_precision.value == "INTEGER"
+        and config.weight_tensor_config.granularity.value == GRANULARITY["per_tensor"]
+    )
 
 
 def quantizer_of(
@@ -113,6 +125,12 @@ def quantizer_of(
     names = qtyping.TFLOperationName
     if config.activation_tensor_config is not None:
         made.update_quantization_recipe(".*", names.ALL_SUPPORTED, config, algorithm)
+        # LiteRT 2.3 takes one scale for the constant of such a product, and gives other values with more.
+        weights = replace(
+            config.weight_tensor_config, granularity=qtyping.QuantGranularity.TENSORWISE
+        )
+        product = replace(config, weight_tensor_config=weights)
+        made.update_quantization_recipe(".*", names.BATCH_MATMUL, product, algorithm)
     else:
         for operation in sorted({scoped.key for scoped in changed}):
             made.update_quantization_recipe(".*", names(operation), config, algorithm)
@@ -120,24 +138,29 @@ def quantizer_of(
         for end in (names.INPUT, names.OUTPUT):
             made.update_quantization_recipe(".*", end, algorithm_key=FLOAT)
     half, eighth = half_weights(), float_arithmetic(integers(8, "CHANNELWISE"))
-    stored = {
-        precision: [
-            scoped
-            for scoped in graph.operators
-            if kept.get(scoped.operator.name) == precision and _takes(scoped, own, key)
-        ]
-        for precision, own, key in (("float16", half, HALF), ("int8_weights", eighth, MIN_MAX))
-    }
     floats = [scoped for scoped in graph.operators if scoped.operator.name in kept]
-    for chosen, own, key in (
-        ([*floats, *graph.others], qtyping.OpQuantizationConfig(), FLOAT),
-        (stored["float16"], half, HALF),
-        (stored["int8_weights"], eighth, MIN_MAX),
-    ):
-        for operation in sorted({scoped.key for scoped in chosen}):
-            scopes = [scoped.scope for scoped in chosen if scoped.key == operation]
-            made.update_quantization_recipe(_exactly(scopes), names(operation), own, key)
+    _choose(
+        made, [*floats, *graph.others, *graph.other_ends], qtyping.OpQuantizationConfig(), FLOAT
+    )
+    for precision, own, key in (("float16", half, HALF), ("int8_weights", eighth, MIN_MAX)):
+        _choose(
+            made,
+            [s for s in floats if kept[s.operator.name] == precision and _takes(s, own, key)],
+            own,
+            key,
+        )
     return made
+
+
+def _choose(made: Any, chosen: Sequence[Scope], config: Any, algorithm: str) -> None:
+    """Add `config` for these operators to a Quantizer's recipe."""
+    from ai_edge_quantizer import qtyping
+
+    for key in sorted({each.key for each in chosen}):
+        scopes = [each.scope for each in chosen if each.key == key]
+        made.update_quantization_recipe(
+            _exactly(scopes), qtyping.TFLOperationName(key), config, algorithm
+        )
 
 
 def _exactly(scopes: Iterable[str]) -> str:
