@@ -19,7 +19,7 @@ def into_halves(proto: Any, names: Collection[str]) -> Any:
     """
     from onnx import TensorProto, helper
 
-    from taxiway.optimize.quantize.onnx.graph import drop_unread
+    from taxiway.optimize.quantize.onnx.constants import drop_unread
 
     if not names:
         return proto
