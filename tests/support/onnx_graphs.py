@@ -91,7 +91,7 @@ def residual(path: Path, opset: int = 18) -> Model:
     g.op("Flatten", ["pooled"], "flat")
     g.op(
         "Gemm",
-        ["flat", g.weight("head_w", 4, 8), g.weight("head_b", 4)],
+        ["flat", g.weight("head_w", 32, 8), g.weight("head_b", 32)],
         "scores",
         "head",
         transB=1,
@@ -99,7 +99,7 @@ def residual(path: Path, opset: int = 18) -> Model:
     return g.save(
         path,
         {"image": ["batch", 3, 8, 8]},
-        {"scores": ["batch", 4], "sum": ["batch", 8, 8, 8]},
+        {"scores": ["batch", 32], "sum": ["batch", 8, 8, 8]},
         opset,
     )
 
