@@ -45,6 +45,8 @@ defaults:
   - optimize: [{passes}]
   - evaluate: classification
   - _self_
+ledger: null
+calibration: null
 name: bench_channels
 source: {{path: mnist.keras}}
 data:

@@ -18,6 +18,7 @@ from taxiway.model.inspect import describe
 from taxiway.plugins import Context, Dataset, registry
 from taxiway.plugins.registry import GROUPS
 from taxiway.testing import (
+    CalibrationContract,
     ConverterContract,
     DataSourceContract,
     DeployContract,
@@ -368,6 +369,19 @@ class TestQuantizeAwareTraining(_Training):
 
 
 @pytest.mark.slow
+class TestPruneMagnitude(_Training):
+    name = "prune_magnitude"
+    options = [{"sparsity": 0.5, **TRAINED}, {"pattern": "2:4", "training": {"epochs": 0}}]
+    refused = [{"sparsity": 1}, {"pattern": "2:4", "sparsity": 0.8}, {"schedule": {"end": 0}}]
+
+
+@pytest.mark.slow
+class TestPruneMagnitudeOfOnnx(_Pass):
+    name = "prune_magnitude"
+    options = [{"sparsity": 0.5, "scope": "layer"}, {"pattern": "block", "block": [2, 4]}]
+
+
+@pytest.mark.slow
 class TestSimplify(_Pass):
     name = "simplify"
     options = [{}, {"skip": ["graph_fusion"], "largest_constant": None}]
@@ -413,6 +427,19 @@ class TestClassification(_OfDigits, EvaluateContract):
     format = "onnx"
     options = [{"samples": 50, "latency_samples": 5}, {"baseline": "none", "latency_samples": 5}]
     refused = [{"batch_size": 0}, {"baseline": "none", "gates": {"accuracy": {"max_drop": "1 pt"}}}]
+
+
+@pytest.mark.slow
+class TestDoctor(_OfDigits, CalibrationContract):
+    name = "doctor"
+    format = "onnx"
+    options = [{}, {"rows": 96, "test": "test"}, {"allow_random": True}]
+    refused = [{"rows": 1}, {"settled": 2}, {"saturation": 0}]
+
+
+@pytest.mark.slow
+class TestDoctorOfTFLite(TestDoctor):
+    format = "tflite"
 
 
 @pytest.mark.slow

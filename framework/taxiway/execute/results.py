@@ -167,5 +167,6 @@ class Results:
         """Step -> what its record holds, for the steps that were done."""
         done = [s for s in plan.steps if s.name in self.entries]
         chosen = [s for s in done if section in (None, s.section)]
-        records = {s.name.removeprefix("parity."): self.entries[s.name].record for s in chosen}
-        return {name: record[what] for name, record in records.items() if record.get(what)}
+        # A pass and its proof have one name here; only one of them holds what is asked for.
+        records = [(s.name.removeprefix("parity."), self.entries[s.name].record) for s in chosen]
+        return {name: record[what] for name, record in records if record.get(what)}

@@ -70,8 +70,9 @@ def routes(
     target: Format | None,
     passes: Mapping[str, Plugin],
 ) -> list[list[Leg]]:
-    """Passes in the recipe's order, with the conversion at the first place where every format fits:
-    one list of legs for each way to convert, the best first.
+    """Passes in the recipe's order, with the conversion at the first place where every format fits, but
+    behind the passes that can train the model there: one list of legs for each way to convert, the best
+    first.
 
     Raises NoRoute that names the pass which no order satisfies.
     """
@@ -81,7 +82,8 @@ def routes(
         return [_legs(start, names, passes)]
     if not chains:
         raise NoRoute(None, f"no converter leads from {start} to {target}", _converters(registry))
-    for position in range(len(names) + 1):
+    trained = _trained(start, names, passes)
+    for position in (*range(trained, len(names) + 1), *range(trained)):
         before, after = names[:position], names[position:]
         if _fits(start, before, passes) == start and _fits(target, after, passes):
             return [
@@ -93,6 +95,16 @@ def routes(
                 for chain in chains
             ]
     raise _conflict(start, target, names, passes)
+
+
+def _trained(format: Format, names: Sequence[str], passes: Mapping[str, Plugin]) -> int:
+    """How many passes there are up to the last one that trains a model of this format."""
+    trains = [
+        at
+        for at, name in enumerate(names, 1)
+        if format in passes[name].accepts and passes[name].implementation(format).trains
+    ]
+    return max(trains, default=0)
 
 
 def _fits(format: Format, names: Sequence[str], passes: Mapping[str, Plugin]) -> Format | None:

@@ -14,6 +14,7 @@ def test_each_step_says_what_it_takes_and_uses(onnx_recipe: Path) -> None:
     plan = taxiway.load(onnx_recipe).plan()
     assert [(s.name, s.takes, s.gives, dict(s.uses)) for s in plan.steps] == [
         ("source", None, "onnx", {}),
+        ("calibration.quantize_static", "onnx", None, {"model": "source"}),
         ("optimize.quantize_static", "onnx", "onnx", {"model": "source"}),
         (
             "parity.optimize.quantize_static",
@@ -45,32 +46,41 @@ def test_each_step_says_what_it_takes_and_uses(onnx_recipe: Path) -> None:
     assert plan.artifact.name == "optimize.quantize_static"
 
 
+QUANTIZE = "calibration.quantize_static optimize.quantize_static"
+PROOF = "parity.optimize.quantize_static"
+
+
 @pytest.mark.parametrize(
     ("overrides", "names"),
     [
         (
             ["deploy=null"],
-            "source optimize.quantize_static parity.optimize.quantize_static evaluate.source evaluate "
-            "ledger",
+            f"source {QUANTIZE} {PROOF} evaluate.source evaluate ledger",
         ),
         (
             ["evaluate=null", "deploy=null"],
-            "source optimize.quantize_static parity.optimize.quantize_static ledger",
+            f"source {QUANTIZE} {PROOF} ledger",
         ),
-        (["parity=null"], "source optimize.quantize_static evaluate.source evaluate ledger deploy"),
+        (
+            ["parity=null"],
+            f"source {QUANTIZE} evaluate.source evaluate ledger deploy",
+        ),
         (
             ["ledger=null"],
-            "source optimize.quantize_static parity.optimize.quantize_static evaluate.source evaluate "
-            "deploy",
+            f"source {QUANTIZE} {PROOF} evaluate.source evaluate deploy",
+        ),
+        (
+            ["calibration=null"],
+            f"source optimize.quantize_static {PROOF} evaluate.source evaluate ledger deploy",
         ),
         (["~optimize.quantize_static"], "source evaluate.source evaluate deploy"),
         (
             ["evaluate.baseline=none", "~evaluate.gates.accuracy"],
-            "source optimize.quantize_static parity.optimize.quantize_static evaluate ledger deploy",
+            f"source {QUANTIZE} {PROOF} evaluate ledger deploy",
         ),
         (
             ["+optimize@optimize.first=simplify"],
-            "source optimize.quantize_static parity.optimize.quantize_static optimize.first "
+            f"source {QUANTIZE} {PROOF} optimize.first "
             "parity.optimize.first evaluate.source evaluate ledger deploy",
         ),
     ],
@@ -79,6 +89,7 @@ def test_each_step_says_what_it_takes_and_uses(onnx_recipe: Path) -> None:
         "model only",
         "no proof",
         "no ledger",
+        "no doctor",
         "no pass",
         "no baseline",
         "two passes",

@@ -79,7 +79,7 @@ class PruneChannelsConfig(Config, frozen=True):
         str | None,
         Meta(
             description="The samples of importance activation and gradient; null: the split of the "
-            "training where there is one, else `calibration`."
+            "training where it has epochs, else `calibration`."
         ),
     ] = None
     samples: Annotated[
@@ -94,19 +94,14 @@ class PruneChannelsConfig(Config, frozen=True):
         ),
     ] = 1
     training: Annotated[
-        Training | None,
-        Meta(description="Training after each cut, on Keras models; null: none."),
-    ] = None
-
-    @property
-    def trained(self) -> Training | None:
-        """The training, where it has any epoch."""
-        return self.training if self.training and self.training.epochs else None
+        Training,
+        Meta(description="For keras: training after each cut. `epochs: 0` only cuts."),
+    ] = Training()
 
     @property
     def selection(self) -> Selection | None:
         """What the importance is measured on."""
         if self.importance == "l1":
             return None
-        split = self.split or (self.trained.split if self.trained else CALIBRATION)
+        split = self.split or (self.training.split if self.training.epochs else CALIBRATION)
         return Selection(split, self.samples, labels=self.importance == "gradient")

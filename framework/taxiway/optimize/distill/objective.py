@@ -54,7 +54,7 @@ class Distillation:
             self.labels.check(rows)
 
     def extras(self, rows: Rows) -> tuple[Array, ...]:
-        return self.teacher.answer(rows.inputs) if self.teacher else ()
+        return () if self.teacher is None else self.teacher.answer(rows.inputs)
 
     def loss(self, outputs: Sequence[Any], rows: Tensors) -> Any:
         import tensorflow as tf

@@ -54,7 +54,7 @@ class PruneMagnitudeConfig(Config, frozen=True):
             description="layer: every layer gets this sparsity; global: all layers together, where "
             "those that lose less by it get more."
         ),
-    ] = "layer"
+    ] = "global"
     only: Annotated[
         tuple[OperatorPattern, ...],
         Meta(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_schedule(start: float, end: float, target: float) -> None:
     start = min(start, target)
     levels = [sparsity_at(done, start, target, end) for done in np.linspace(0, 1, 21)]
     assert levels[0] == pytest.approx(start) and levels[-1] == target
-    assert all(a <= b + 1e-12 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(a <= b + 1e-12 for a, b in pairwise(levels))
 
 
 @pytest.mark.parametrize(

@@ -22,19 +22,16 @@ if TYPE_CHECKING:
 class KerasChannels(PruneChannels):
     """Builds the network anew with fewer filters and units, and trains what is left."""
 
-    libraries = ("tensorflow", "keras")
+    libraries = ("tensorflow", "keras", "tf-keras")
     trains = True
+    machine_dependent = True
 
     def reads(self, options: Any) -> tuple[Selection, ...]:
-        training = options.trained
-        found = (*super().reads(options), *(training.reads() if training else ()))
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys((*super().reads(options), *options.training.reads())))
 
     def check(self, options: Any) -> None:
-        if options.iterations > 1 and options.trained is None:
-            raise ValueError(
-                "'iterations' above 1 needs 'training': without it, one cut does the same"
-            )
+        if options.iterations > 1 and not options.training.epochs:
+            raise ValueError("'iterations' above 1 train after each cut, and training.epochs is 0")
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
         from taxiway.optimize.channels.choice import remaining
@@ -52,7 +49,7 @@ class KerasChannels(PruneChannels):
             network = done.network
             graph = traced(network, options)
             context.tell("channels", facts(first, graph, proofs))
-            if options.trained is not None:
+            if options.training.epochs:
                 network.train(f"training {step}" if goal.steps > 1 else "training", context)
         # What was promised of weights of another size ends here.
         return save_network(network.network, replace(model, promises=()), context)
@@ -87,8 +84,7 @@ class KerasNetwork:
     def products(self, selection: Selection, context: Context) -> Iterator[Mapping[str, Array]]:
         from taxiway.optimize.channels.keras.samples import products
 
-        trained = self._options.training
-        return products(self.network, selection, context, trained.output if trained else None)
+        return products(self.network, selection, context, self._options.training.output)
 
     def without(self, graph: ChannelGraph, cut: Cut) -> KerasNetwork:
         from taxiway.optimize.channels.keras.rebuild import without
@@ -124,4 +120,4 @@ class KerasNetwork:
     def train(self, name: str, context: Context) -> None:
         from taxiway.optimize.training.fit import fit
 
-        fit(self.network, None, self._options.trained, context, name=name)
+        fit(self.network, None, self._options.training, context, name=name)

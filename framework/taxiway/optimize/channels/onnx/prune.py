@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from taxiway.errors import StepError
 from taxiway.model import Model, Signature
 from taxiway.optimize.channels.prune import PruneChannels
+from taxiway.optimize.training.config import Training
 from taxiway.plugins import Context, Selection
 
 if TYPE_CHECKING:
@@ -26,10 +27,9 @@ class OnnxChannels(PruneChannels):
     libraries = ("onnx", "onnxruntime")
 
     def check(self, options: Any) -> None:
-        if options.training is not None:
+        if options.training not in (Training(), Training(epochs=0)):
             raise ValueError(
-                "'training' works on keras only, an ONNX model is not trained; put the pass before the "
-                "conversion of a Keras model, or set training=null"
+                "'training' works on keras only: an ONNX model is cut once and not trained; leave it out"
             )
         if options.importance == "gradient":
             raise ValueError(

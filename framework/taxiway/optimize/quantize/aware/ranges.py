@@ -1,8 +1,12 @@
-"""The ranges of activations: watched before the training, moved along during it, fixed towards its end."""
+"""The ranges of activations: watched before the training, moved along during it.
+
+Extremes of each batch go into a moving average (B. Jacob et al., 2018, section 3.1), as a calibration of fewer
+rows than the training finds them; ranges that grow at once and fall slowly trained worse (see
+docs/passes/quantization_aware.md). They are not fixed at the end: the falling learning rate does that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -11,17 +15,13 @@ import tensorflow as tf
 from taxiway.optimize.quantize.aware.grid import rounded_activation
 from taxiway.optimize.training.config import Training
 from taxiway.optimize.training.split_rows import training_rows
-from taxiway.optimize.training.views import View
 from taxiway.plugins import Context
 
 if TYPE_CHECKING:
     from taxiway.optimize.quantize.aware.network import Rounding
-    from taxiway.optimize.training.views import Read
 
 MOMENTUM = 0.99
 """Weight of the past in the moving ranges."""
-FROZEN_FROM = 0.6
-"""Share of the steps after which ranges stay, so that the weights can settle on them."""
 OBSERVED_ROWS = 512
 """Rows whose extremes are the ranges at the start."""
 
@@ -38,7 +38,7 @@ class Range(keras.layers.Layer):  # type: ignore[misc]
         self.observing = False
 
     def build(self, shape: Any) -> None:
-        for name in ("low", "high", "frozen"):
+        for name in ("low", "high"):
             weight = self.add_weight(
                 shape=(), initializer="zeros", dtype="float32", trainable=False, name=name
             )
@@ -51,9 +51,8 @@ class Range(keras.layers.Layer):  # type: ignore[misc]
             return inputs
         low, high = tf.convert_to_tensor(self.low), tf.convert_to_tensor(self.high)
         if training:
-            still = tf.maximum(tf.convert_to_tensor(self.frozen), MOMENTUM)
-            low = still * low + (1 - still) * _low(value)
-            high = still * high + (1 - still) * _high(value)
+            low = MOMENTUM * low + (1 - MOMENTUM) * _low(value)
+            high = MOMENTUM * high + (1 - MOMENTUM) * _high(value)
             self._set(low, high)
         return tf.cast(rounded_activation(value, low, high), inputs.dtype)
 
@@ -71,18 +70,6 @@ def _low(value: Any) -> Any:
 
 def _high(value: Any) -> Any:
     return tf.maximum(tf.stop_gradient(tf.reduce_max(value)), 0.0)
-
-
-class FrozenRanges(View):
-    """Fixes the ranges when most of the training is done. It is about no weight."""
-
-    def __init__(self, ranges: Sequence[Range]) -> None:
-        self._ranges = tuple(ranges)
-
-    def advance(self, read: Read, done: float) -> None:
-        if done >= FROZEN_FROM:
-            for layer in self._ranges:
-                layer.frozen.assign(1.0)
 
 
 def observe(rounding: Rounding, training: Training, context: Context) -> None:

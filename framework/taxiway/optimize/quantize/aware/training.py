@@ -32,7 +32,7 @@ class QuantizeAwareTrainingConfig(Config, frozen=True):
     exclude: Annotated[
         tuple[OperatorPattern, ...], Meta(description="Leave these layers in float32.")
     ] = ()
-    training: Training = Training(epochs=5, learning_rate=2e-4)
+    training: Training = Training(epochs=5, learning_rate=5e-4)
 
 
 class QuantizeAwareTraining(Pass):
@@ -66,7 +66,7 @@ class QuantizeAwareTraining(Pass):
         from taxiway.optimize.fold import fold_batch_norm, is_graph
         from taxiway.optimize.kernels import graph_layers, kernels
         from taxiway.optimize.quantize.aware.network import Rounding
-        from taxiway.optimize.quantize.aware.ranges import FrozenRanges, observe
+        from taxiway.optimize.quantize.aware.ranges import observe
         from taxiway.optimize.quantize.aware.weights import RoundedWeights
         from taxiway.optimize.quantize.granularity import granularity_of
         from taxiway.optimize.quantize.operators import Operator, precisions
@@ -104,6 +104,6 @@ class QuantizeAwareTraining(Pass):
                 ),
             )
             observe(rounding, options.training, context)
-            views = (RoundedWeights(rounded), FrozenRanges(rounding.ranges))
+            views = (RoundedWeights(rounded),)
             fit(rounding.network, before, options.training, context, views=views)
         return save_network(network, model, context)

@@ -58,4 +58,11 @@ class Fallback(Config, frozen=True):
     ] = None
 
     def reads(self) -> tuple[Selection, ...]:
-        return (Selection(self.split, self.samples, labels=self.metric == "accuracy"),)
+        return (
+            Selection(
+                self.split,
+                self.samples,
+                labels=self.metric == "accuracy",
+                unlabelled="fallback.metric=agreement",
+            ),
+        )

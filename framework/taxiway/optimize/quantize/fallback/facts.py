@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,13 @@ from taxiway.model import Model
 from taxiway.optimize.quantize.fallback.config import Fallback
 from taxiway.optimize.quantize.fallback.score import Score
 from taxiway.optimize.quantize.operators import Operator, Precision
-from taxiway.plugins import TEST, Batch
+from taxiway.plugins import TEST
+from taxiway.plugins.quantity import show_bytes, show_seconds
 
 SHOWN = 10
 """Operators listed with their sensitivity, the most sensitive first."""
+NAMED, LONG = 3, 40
+"""Operators in the sentence, and letters of their names."""
 EXACT = 200.0
 """Decibels shown for scores without any error."""
 
@@ -38,7 +41,7 @@ class Outcome:
     operators: tuple[Operator, ...]
     sensitivity: Mapping[str, float]
     sizes: Mapping[str, int | None]
-    sample: Batch
+    samples: Sequence[Mapping[str, Any]]
     candidates: int
     resumed: int
     seconds: float
@@ -50,7 +53,7 @@ def decibels(noise: float) -> float:
 
 
 def facts(
-    outcome: Outcome, quantized: Model, final: Model, latency: tuple[float, ...]
+    outcome: Outcome, quantized: Model, final: Model, latency: Sequence[float]
 ) -> dict[str, Any]:
     """The record of a fallback: shares as fractions, sizes in bytes, times in seconds, noise in dB.
 
@@ -60,6 +63,7 @@ def facts(
     given_back = final.size - quantized.size
     saved = outcome.source.size - quantized.size
     return {
+        "summary": sentence(outcome, given_back, saved, latency),
         "metric": options.metric,
         "split": options.split,
         "n": score.n,
@@ -88,6 +92,40 @@ def facts(
         "seconds": round(outcome.seconds, 1),
         "warnings": _warnings(outcome),
     }
+
+
+def sentence(outcome: Outcome, given_back: int, saved: int, latency: Sequence[float]) -> str:
+    """What the fallback did and what that cost, for people.
+
+    given_back, saved: bytes, of the result over the fully quantized model, and of that over the input.
+    """
+    score, lost = outcome.score, outcome.quantized.drop
+    low, high = (100 * end for end in score.interval())
+    measured = (
+        f"{100 * score.drop:.2f} pt of {outcome.options.metric} lost on {score.n} rows of split "
+        f"{outcome.options.split} (95 %: {low:.2f} to {high:.2f} pt)"
+    )
+    if not outcome.kept:
+        return f"{measured}; nothing is kept back"
+    kept = [op for op in outcome.operators if op.name in outcome.kept]
+    names = ", ".join(
+        f"{op.type} {_short(op.name)} in {outcome.kept[op.name]}" for op in kept[:NAMED]
+    )
+    more = f" and {len(kept) - NAMED} more" if len(kept) > NAMED else ""
+    sign = "-" if given_back < 0 else "+"
+    share = f" ({100 * given_back / saved:.1f} % of what was saved)" if saved > 0 else ""
+    return (
+        f"{measured}, {100 * lost:.2f} pt before; {len(kept)} of {len(outcome.operators)} operators "
+        f"kept: {names}{more}; {sign}{show_bytes(abs(given_back))}{share}, "
+        f"{latency[-1] / latency[0]:.2f}x the latency; {outcome.candidates} candidates in "
+        f"{show_seconds(outcome.seconds)}"
+    )
+
+
+def _short(name: str) -> str:
+    """Converters join the names of all operators that became one."""
+    first = name.split(";")[0]
+    return first if len(first) <= LONG else f"...{first[-LONG:]}"
 
 
 def _kept(outcome: Outcome, final: Model) -> list[dict[str, Any]]:

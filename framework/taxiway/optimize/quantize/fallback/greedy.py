@@ -75,17 +75,24 @@ def _widen(
     nothing: Names = frozenset()
     first = measures.score(nothing)
     assert first is not None, "the fully quantized model was made before"
-    best, kept, remaining, more = Found(nothing, first), nothing, list(ranked), 1
+    best, kept, remaining, more = Found(nothing, first), nothing, list(ranked), 2
     while remaining and not best.score.within(allowed):
-        if len(kept) < SINGLE:
-            chosen = [_next(kept, remaining, sensitivity, weights, measures)]
-        else:
-            more *= 2
-            chosen = remaining[:more]
-        remaining = [name for name in remaining if name not in chosen]
+        one_by_one = len(kept) < SINGLE
+        chosen = (
+            [_next(kept, remaining, sensitivity, weights, measures)]
+            if one_by_one
+            else remaining[:more]
+        )
         score = measures.score(kept.union(chosen))
+        if score is None and len(chosen) > 1:
+            # Such as where nothing would be left to quantize.
+            more = len(chosen) // 2
+            continue
+        remaining = [name for name in remaining if name not in chosen]
         if score is None:
             continue
+        if not one_by_one:
+            more *= 2
         kept = kept.union(chosen)
         if score.drop < best.score.drop:
             best = Found(kept, score)

@@ -80,9 +80,13 @@ class Rows:
         return self._score(self._classes)
 
     @property
-    def sample(self) -> Batch:
-        """Some rows, for the latency."""
-        return self._subset[0]
+    def samples(self) -> list[dict[str, Array]]:
+        """Rows one by one, for the latency."""
+        inputs = self._subset[0].inputs
+        return [
+            {name: array[at : at + 1] for name, array in inputs.items()}
+            for at in range(_rows(self._subset[0]))
+        ]
 
     def score(self, model: Model) -> Score:
         """A candidate on all rows; one without finite scores for a row has that row wrong."""

@@ -16,7 +16,6 @@ from taxiway.optimize.quantize.fallback.config import Fallback
 from taxiway.optimize.quantize.fallback.facts import Outcome, facts
 from taxiway.optimize.quantize.fallback.greedy import restore
 from taxiway.optimize.quantize.fallback.journal import Journal
-from taxiway.optimize.quantize.fallback.latency import medians
 from taxiway.optimize.quantize.fallback.ranking import sensitivities
 from taxiway.optimize.quantize.fallback.rows import Rows
 from taxiway.optimize.quantize.fallback.trials import Setup, Trials
@@ -44,6 +43,9 @@ def quantize_with_fallback(
     under `fallback`. Raises StepError where the model cannot be quantized at all, where labels or scores
     do not fit, or where the input model's own scores are not finite.
     """
+    from taxiway.model.interleaved import interleaved
+    from taxiway.model.runners import open_runner
+
     setup = Setup(quantizer, model, options, kept)
     operators = [op for op in quantizer.operators(model, options) if op.name not in kept]
     with TemporaryDirectory(dir=context.workdir) as folder:
@@ -53,7 +55,8 @@ def quantize_with_fallback(
         if outcome.kept:
             final = _make(setup, outcome.kept, context, Path(folder) / "final")
         made = dict.fromkeys((quantized.model, final.model))
-        latency = medians(list(made), outcome.sample.inputs)
+        timings = interleaved([open_runner(each) for each in made], outcome.samples)
+        latency = [timing.p50 for timing in timings]
         context.tell("fallback", facts(outcome, quantized.model, final.model, latency))
         return final.publish(context)
 
@@ -90,7 +93,7 @@ def _search(
         operators=tuple(operators),
         sensitivity=sensitivity,
         sizes=_sizes_without(kept, trials),
-        sample=rows.sample,
+        samples=rows.samples,
         candidates=journal.candidates,
         resumed=journal.found,
         seconds=journal.seconds,

@@ -105,4 +105,8 @@ def _check(proto: Any, model: Model) -> None:
 def _half_weights(proto: Any) -> int:
     from onnx import TensorProto
 
-    return sum(tensor.data_type == TensorProto.FLOAT16 for tensor in proto.graph.initializer)
+    return sum(
+        tensor.data_type == TensorProto.FLOAT16
+        for graph in (proto.graph, *graphs.bodies(proto.graph))
+        for tensor in (*graph.initializer, *(a.t for n in graph.node for a in n.attribute))
+    )

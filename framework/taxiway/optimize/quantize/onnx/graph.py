@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -190,15 +191,52 @@ def checked(model: Model, proto: Any, evidence: Callable[[Any], int], context: C
     """
     from taxiway.model.onnx_file import check_file, load_graph, write_graph
 
-    if evidence(proto) <= evidence(load_graph(model.path)):
+    before = load_graph(model.path)
+    if evidence(proto) <= evidence(before):
+        inside = any(bodies(before.graph))
         raise StepError(
             f"nothing was quantized: {model.path.name} has no float operator that ONNX Runtime "
-            "changes",
+            "changes" + (", but in bodies of If, Loop or Scan, which stay float" if inside else ""),
             "drop the pass, or start from a float model",
         )
+    _tidy(proto, before)
+    _merge_equal(proto.graph)
     path = write_graph(proto, context.workdir / "model.onnx")
     check_file(path)
     return optimized(model, path)
+
+
+def _tidy(proto: Any, before: Any) -> None:
+    """Drop what the tools left: shapes of inner values, which cost bytes and are found again, and
+    their marks."""
+    known = {value.name for value in before.graph.value_info}
+    values = [value for value in proto.graph.value_info if value.name in known]
+    del proto.graph.value_info[:]
+    proto.graph.value_info.extend(values)
+    keys = {entry.key for entry in before.metadata_props}
+    entries = [entry for entry in proto.metadata_props if entry.key in keys]
+    del proto.metadata_props[:]
+    proto.metadata_props.extend(entries)
+
+
+def _merge_equal(graph: Any) -> None:
+    """Let nodes share constants of equal bytes: folding copies one that several nodes transpose, and
+    many scales and zero points are the same."""
+    fixed = captured(graph) | {value.name for value in (*graph.input, *graph.output)}
+    first: dict[Any, str] = {}
+    renamed: dict[str, str] = {}
+    for tensor in graph.initializer:
+        if tensor.name in fixed or not tensor.raw_data:
+            continue
+        key = (tensor.data_type, tuple(tensor.dims), sha256(tensor.raw_data).digest())
+        if first.setdefault(key, tensor.name) != tensor.name:
+            renamed[tensor.name] = first[key]
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = renamed.get(name, name)
+    kept = [tensor for tensor in graph.initializer if tensor.name not in renamed]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
 
 
 def count_ops(*ops: str) -> Callable[[Any], int]:
@@ -238,21 +276,41 @@ def check_constants(graph: Any, nodes: Iterable[Any], model: Model) -> None:
 
 
 def own_weights(graph: Any, chosen: set[str]) -> None:
-    """Give a node that stays float its own copy of a weight that a quantized one reads, too."""
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    shared = {n for node in graph.node if node.name in chosen for n in node.input if n in weights}
-    copied: set[str] = set()
+    """Give a node its own copy of a constant that one of `chosen` reads, too: a node that stays float
+    of any, a node of `chosen` of its bias, whose scale depends on the node's input."""
+    held = {tensor.name: tensor for tensor in graph.initializer}
+    shared = {n for node in graph.node if node.name in chosen for n in node.input if n in held}
+    taken = {*held, *(n for node in graph.node for n in (*node.input, *node.output))}
+    biased = {"Conv", "ConvTranspose", "Gemm"}
+    owners: set[str] = set()
+    copies: dict[str, str] = {}
     for node in graph.node:
-        if node.name in chosen:
-            continue
         for index, name in enumerate(node.input):
-            if name in shared:
-                node.input[index] = f"{name}_float"
-                if name not in copied:
-                    copied.add(name)
-                    copy = graph.initializer.add()
-                    copy.CopyFrom(weights[name])
-                    copy.name = f"{name}_float"
+            if name not in shared:
+                continue
+            if node.name in chosen:
+                bias = index == 2 and node.op_type in biased
+                if not bias or name not in owners:
+                    owners.update([name] if bias else [])
+                    continue
+                copy = _copied(graph, held[name], taken)
+            else:
+                copy = copies.get(name) or _copied(graph, held[name], taken)
+                copies[name] = copy
+            node.input[index] = copy
+
+
+def _copied(graph: Any, tensor: Any, taken: set[str]) -> str:
+    """The name of a new copy of an initializer."""
+    name, count = f"{tensor.name}_copy", 1
+    while name in taken:
+        count += 1
+        name = f"{tensor.name}_copy{count}"
+    taken.add(name)
+    copy = graph.initializer.add()
+    copy.CopyFrom(tensor)
+    copy.name = name
+    return name
 
 
 def drop_unread(graph: Any) -> None:
@@ -279,21 +337,22 @@ def integer_weights(proto: Any) -> int:
 
 def captured(graph: Any) -> set[str]:
     """Names of outer values that bodies of If, Loop and Scan in `graph` may read."""
-    return {name for body in _bodies(graph) for node in body.node for name in node.input}
+    return {name for body in bodies(graph) for node in body.node for name in node.input}
 
 
-def _bodies(graph: Any) -> Iterator[Any]:
+def bodies(graph: Any) -> Iterator[Any]:
+    """The graphs within the nodes of `graph`, at any depth."""
     for node in graph.node:
         for attribute in node.attribute:
             for body in (attribute.g, *attribute.graphs):
                 if body.node:
                     yield body
-                    yield from _bodies(body)
+                    yield from bodies(body)
 
 
 def _drop_unused_domains(proto: Any) -> None:
     """ONNX Runtime's optimizer declares every operator set that it knows."""
-    used = {node.domain for graph in (proto.graph, *_bodies(proto.graph)) for node in graph.node}
+    used = {node.domain for graph in (proto.graph, *bodies(proto.graph)) for node in graph.node}
     kept = [entry for entry in proto.opset_import if not entry.domain or entry.domain in used]
     del proto.opset_import[:]
     proto.opset_import.extend(kept)

@@ -110,4 +110,6 @@ def _half(tensor: Any, name: str) -> Any:
     from onnx import numpy_helper
     from onnxruntime.transformers.float16 import convert_np_to_float16
 
-    return numpy_helper.from_array(convert_np_to_float16(numpy_helper.to_array(tensor)), name)
+    values = numpy_helper.to_array(tensor)
+    halved = convert_np_to_float16(values.reshape(-1)).reshape(values.shape)
+    return numpy_helper.from_array(halved, name)

@@ -13,6 +13,7 @@ from taxiway.optimize.quantize.onnx.last import Last
 from taxiway.optimize.quantize.onnx.ranges import Ranges
 from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import Context, Selection
+from taxiway.plugins.step import Note
 
 COMPUTE = frozenset(
     (
@@ -51,6 +52,9 @@ FOLLOW = frozenset(
     )
 )
 """What passes integers on where it gets them, with the scale that they have: no loss, no choice."""
+MASK = 1e8
+"""A value beyond it is a mask, such as the -3.4e38 that attention adds to what it must not see: with it
+in its range, a tensor of 8 or 16 bits has one step for all other values."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class PairWriter:
     def __init__(self) -> None:
         self._graph: Last[Any] = Last()
         self._ranges: Last[Ranges] = Last()
+        self._noted = False
 
     def prepared(self, model: Model) -> Any:
         return self._graph.get(model.path, lambda: graphs.prepared(model))
@@ -123,12 +128,25 @@ class PairWriter:
             for node in proto.graph.node
             if node.op_type in FOLLOW or (node.name in operators and node.name not in kept)
         ]
+        chosen = self._without_masks(proto, chosen, ranges, context)
         needed = _check(model, proto, chosen, ranges)
         graphs.own_weights(proto.graph, {node.name for node in chosen})
         names = {node.name for node in chosen}
         result = _write(model, proto, encoding, names, {n: ranges.by_tensor[n] for n in needed})
         _read_float(result.graph, base.graph, names)
         return in_own_precision(result, model, kept)
+
+    def _without_masks(
+        self, proto: Any, chosen: Sequence[Any], ranges: Ranges, context: Context
+    ) -> list[Any]:
+        """The nodes but those that read or write a mask; a note says so, once."""
+        masks = {n for n, (low, high) in ranges.by_tensor.items() if max(-low, high) > MASK}
+        left = [node for node in chosen if not masks.isdisjoint((*node.input, *node.output))]
+        if left and not self._noted:
+            self._noted = True
+            names = ", ".join(node.name for node in left[:8])
+            context.note(Note("masks kept in float32", len(left), names))
+        return [node for node in chosen if node not in left]
 
     def _measure(
         self,

@@ -23,7 +23,9 @@ class TFLiteStatic(QuantizeStatic):
 
     def check(self, options: Any) -> None:
         if options.integers is not None:
-            raise ValueError("integers works on onnx only; tflite has int8 for both")
+            raise ValueError(
+                f"integers '{options.integers}' works on onnx only; tflite has int8 for both"
+            )
 
     def operators(self, model: Model, options: Any) -> Sequence[Operator]:
         from taxiway.optimize.quantize.tflite.graph import FloatGraph
