@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pass_tables
 
 from taxiway.compose.assets import asset
 from taxiway.compose.recipe_config import RecipeConfig
@@ -35,13 +36,20 @@ ABOUT = {
     "optimize": "Passes, by name and in order. The defaults list selects them: "
     "`- optimize: [quantize_static]`. The plan puts the conversion before the first pass that does "
     "not work on the source's format.",
+    "calibration": "The look at the samples before every pass that sets ranges by them. It is on in "
+    "every recipe with `- base`; `calibration=null` leaves it out. See "
+    "[calibration](../passes/calibration.md).",
     "parity": "The proof after every conversion and pass that the model is still the same. It is on "
     "in every recipe with `- base`; `parity=null` leaves it out.",
     "evaluate": "What is measured on the result, and on the source to compare with. The "
     "[gates](../gates.md) decide whether the result is deployed.",
+    "ledger": "What each conversion and pass bought, in bytes, time and accuracy, and a warning where "
+    "it bought nothing ([passes](../passes.md)). It is on in every recipe with `- base` that has a "
+    "pass; `ledger=null` leaves it out.",
     "deploy": "What is made of an accepted result. See [bundles](../bundles.md).",
 }
 EXAMPLES = {
+    "calibration.doctor": "digits_int8 calibration.rows=256",
     "convert.onnx": "digits_onnx_int8 convert.opset=17",
     "convert.saved_model": "digits_int8 convert=saved_model '~optimize.quantize_static' deploy=null",
     "convert.tflite": "digits_int8 convert.batch=1",
@@ -49,13 +57,24 @@ EXAMPLES = {
     "deploy.litert_bundle": "digits_int8 deploy.golden_samples=4",
     "deploy.onnxruntime_bundle": "digits_onnx_int8 deploy.name=digits",
     "evaluate.classification": "digits_int8 evaluate.samples=100 'evaluate.gates.size.max=\"64 KiB\"'",
+    "ledger.waterfall": "digits_int8 ledger.rounds=20",
+    "optimize.cluster_weights": "digits_int8 'optimize=[cluster_weights,quantize_static]'",
+    "optimize.fuse": "digits_onnx_int8 'optimize=[fuse]' optimize.fuse.level=extended",
+    "optimize.layout": "digits_onnx_int8 'optimize=[layout]' optimize.layout.io=nchw",
+    "optimize.ort_format": "digits_onnx_int8 'optimize=[quantize_static,ort_format]'",
+    "optimize.simplify": "digits_onnx_int8 'optimize=[simplify,quantize_static]'",
     "optimize.distill": "digits_int8 'optimize=[distill,quantize_static]' optimize.distill.student.width=0.5 "
     "'+data.splits.train={inputs: x_train, labels: y_train}'",
     "optimize.float16": "digits_int8 'optimize=[float16]'",
+    "optimize.quantize_aware_training": "digits_int8 'optimize=[quantize_aware_training,quantize_static]'",
+    "optimize.prune_channels": "digits_int8 'optimize=[prune_channels,quantize_static]'",
+    "optimize.prune_magnitude": "digits_int8 'optimize=[prune_magnitude,quantize_static]' "
+    "'+data.splits.train={inputs: x_train, labels: y_train}' optimize.prune_magnitude.sparsity=0.7",
     "optimize.quantize_dynamic": "digits_onnx_int8 'optimize=[quantize_dynamic]'",
     "optimize.quantize_int16": "digits_int8 'optimize=[quantize_int16]'",
     "optimize.quantize_weights": "digits_int8 'optimize=[quantize_weights]' optimize.quantize_weights.bits=4",
     "optimize.quantize_static": "digits_onnx_int8 optimize.quantize_static.calibration.method=entropy",
+    "optimize.sparsify": "digits_int8 'optimize=[quantize_weights,sparsify]'",
     "parity.outputs": "digits_int8 parity.samples=64",
     "source.huggingface": "mine.yaml source=huggingface source.path=all-MiniLM-L6-v2/ source.pooling=mean",
     "source.keras": "digits_int8 source.path=model.keras",
@@ -79,6 +98,7 @@ def pages() -> dict[str, str]:
             for section in SECTIONS
         },
         "converters.md": _converters(registry),
+        "passes.md": f"{HEAD}{pass_tables.page(registry)}",
     }
 
 
@@ -215,6 +235,10 @@ def _kind(option: Mapping[str, Any]) -> str:
     if "type" not in option:
         return "anything"
     kind = str(option["type"])
+    if "prefixItems" in option:
+        return f"list of {len(option['prefixItems'])}: {_kind(option['prefixItems'][0])}"
+    if kind == "array" and "prefixItems" in option:
+        return "list of " + ", ".join(map(_kind, option["prefixItems"]))
     if kind == "array":
         return f"list of {_kind(option['items'])}"
     if kind == "object" and not isinstance(option.get("additionalProperties"), dict):

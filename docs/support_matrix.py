@@ -22,7 +22,7 @@ from taxiway.execute.folder import RunFolder
 from taxiway.execute.limits import StepLimits
 from taxiway.execute.run import run_plan
 from taxiway.execute.store import Store
-from taxiway.execute.worker import Worker
+from taxiway.execute.workers import Workers
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -60,7 +60,7 @@ A red cell says why no way leads there.
 """
 
 
-def cell(specimen: Specimen, target: str, folder: Path, worker: Worker, store: Store) -> str:
+def cell(specimen: Specimen, target: str, folder: Path, workers: Workers, store: Store) -> str:
     """The way that was taken, or the reason that there is none."""
     samples = specimen.samples()
     path = next(folder.glob("made/*"))
@@ -73,7 +73,7 @@ def cell(specimen: Specimen, target: str, folder: Path, worker: Worker, store: S
     try:
         plan = taxiway.load(recipe).plan()
         output = RunFolder.create(folder / "runs", target)
-        result = run_plan(plan, store, output, worker=worker)
+        result = run_plan(plan, store, output, workers=workers)
     except TaxiwayError as error:
         return f"✗ {_reason(error)}"
     way = " → ".join(result.way) if result.way else "as it is"
@@ -92,7 +92,7 @@ def rows(sources: Iterable[str]) -> Iterator[str]:
     wanted = set(sources)
     with (
         tempfile.TemporaryDirectory() as scratch,
-        Worker(LIMITS, Path(scratch) / "worker.log") as worker,
+        Workers(LIMITS, Path(scratch) / "worker.log") as workers,
     ):
         for number, specimen in enumerate(specimens()):
             if wanted and specimen.source not in wanted:
@@ -103,7 +103,7 @@ def rows(sources: Iterable[str]) -> Iterator[str]:
             made.rename(folder / "made" / made.name)
             np.savez(folder / "samples.npz", allow_pickle=False, **specimen.samples())
             store = Store(folder / "cells")
-            cells = [cell(specimen, target, folder, worker, store) for target in TARGETS]
+            cells = [cell(specimen, target, folder, workers, store) for target in TARGETS]
             print(specimen.source, specimen.kind, *cells, sep=" | ", file=sys.stderr)
             yield f"| {specimen.source} | {specimen.kind} | {' | '.join(cells)} |"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 def printable(text: str) -> str:
@@ -90,6 +90,7 @@ class Problem:
     """One mistake in a recipe: `file:line:column: message`, the line itself, and a hint.
 
     refused: not a slip but something a recipe must not do; the command then exits with 5.
+    severity: a warning stops nothing.
     """
 
     message: str
@@ -99,12 +100,14 @@ class Problem:
     excerpt: str | None = None
     hint: str | None = None
     refused: bool = False
+    severity: Literal["error", "warning"] = "error"
 
     def render(self) -> str:
         where = ":".join(
             str(part) for part in (self.file, self.line, self.column) if part is not None
         )
-        text = f"{where}: error: {self.message}" if where else f"error: {self.message}"
+        text = f"{where}: " if where else ""
+        text += f"{self.severity}: {self.message}"
         if self.excerpt is not None and self.column is not None:
             start = max(0, self.column - _EXCERPT)
             shown = self.excerpt[start : start + 2 * _EXCERPT]

@@ -81,10 +81,10 @@ Q = "optimize.quantize_static"
         ("taxiway run mine.yaml ~optimize.f", ["~optimize.float16"]),
         ("taxiway run mine.yaml evaluate.", []),
         (
-            "taxiway run mine.yaml 'optimize=[quantize_static,f",
+            "taxiway run mine.yaml 'optimize=[quantize_static,fl",
             ["optimize=[quantize_static,float16"],
         ),
-        ("taxiway run mine.yaml optimize=[f", ["optimize=[float16"]),
+        ("taxiway run mine.yaml optimize=[fl", ["optimize=[float16"]),
     ],
 )
 def test_candidates(line: str, expected: list[str]) -> None:

@@ -139,7 +139,7 @@ def test_an_onnx_model_with_data_is_ready_to_run(folder: Path, capsys) -> None:
     }
     steps = api.load(recipe).plan().steps
     assert list(dict.fromkeys(step.section for step in steps)) == [
-        *("source", "optimize", "parity", "evaluate", "deploy")
+        *("source", "calibration", "optimize", "parity", "evaluate", "ledger", "deploy")
     ]
 
 

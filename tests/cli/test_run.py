@@ -47,7 +47,7 @@ def test_json(recipe: str, capsys: Captured) -> None:
     result = report(capsys)
     assert result["status"] == "accepted"
     assert result["metrics"]["result"]["accuracy"] > 0.85
-    assert [step["cached"] for step in result["steps"]] == [False] * 6
+    assert [step["cached"] for step in result["steps"]] == [False] * 8
 
 
 def test_a_failed_gate_stops_before_deploy(recipe: str, capsys: Captured) -> None:

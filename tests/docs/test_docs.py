@@ -36,6 +36,7 @@ SLOW = {
     "quickstart.md",
     "recipes.md",
     "gates.md",
+    "passes.md",
     "cache.md",
     "bundles.md",
 } | {

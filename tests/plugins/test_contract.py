@@ -11,16 +11,19 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from edited_tflite import pruned
 
 from taxiway.model import Model
 from taxiway.model.inspect import describe
 from taxiway.plugins import Context, Dataset, registry
 from taxiway.plugins.registry import GROUPS
 from taxiway.testing import (
+    CalibrationContract,
     ConverterContract,
     DataSourceContract,
     DeployContract,
     EvaluateContract,
+    LedgerContract,
     ParityContract,
     PassContract,
     PluginContract,
@@ -297,7 +300,22 @@ class TestQuantizeDynamic(_Pass):
 @pytest.mark.slow
 class TestQuantizeDynamicOfTFLite(TestQuantizeDynamic):
     format = "tflite"
-    options = [{}]
+
+
+@pytest.mark.slow
+class TestQuantizeWeightsOfTFLite(_Pass):
+    name = "quantize_weights"
+    format = "tflite"
+    options = [{}, {"bits": 4}, {"bits": 4, "symmetric": False}]
+    refused = [{"bits": 3}, {"block": 48}]
+
+
+@pytest.mark.slow
+class TestQuantizeInt16OfTFLite(_Pass):
+    name = "quantize_int16"
+    format = "tflite"
+    options = [{"calibration": {"samples": 32}}, {"io_dtype": "float32"}]
+    refused = [{"calibration": {"samples": 0}}, {"io_dtype": "int8"}]
 
 
 @pytest.mark.slow
@@ -312,12 +330,130 @@ class TestQuantizeStaticOfTFLite(TestQuantizeStatic):
     format = "tflite"
 
 
+TRAINED = {"training": {"epochs": 1, "samples": 64}}
+
+
+class _Training(_Pass):
+    format = "keras"
+
+    @pytest.fixture
+    def data(self) -> Dataset:
+        """The digits with a split to train on."""
+        plugin = registry().get("data", "npz")
+        splits = {**SPLITS, "train": {"inputs": "x_train", "labels": "y_train"}}
+        options = {"type": "npz", "path": str(SAMPLES), "scale": 0.0625, "splits": splits}
+        dataset: Dataset = plugin.step().open(  # type: ignore[attr-defined]
+            msgspec.convert(options, plugin.step.Config), 0
+        )
+        return dataset
+
+
+@pytest.mark.slow
+class TestClusterWeights(_Training):
+    name = "cluster_weights"
+    options = [{"clusters": 8, **TRAINED}, {"training": {"epochs": 0}}]
+    refused = [{"clusters": 1}, {"training": {"epochs": -1}}]
+
+
+@pytest.mark.slow
+class TestClusterWeightsOfOnnx(_Pass):
+    name = "cluster_weights"
+    options = [{"clusters": 8}, {"preserve_sparsity": True}]
+
+
+@pytest.mark.slow
+class TestQuantizeAwareTraining(_Training):
+    name = "quantize_aware_training"
+    options = [TRAINED, {**TRAINED, "granularity": "per_tensor", "activations": False}]
+    refused = [{"granularity": "per_row"}, {"training": {"batch_size": 0}}]
+
+
+@pytest.mark.slow
+class TestPruneMagnitude(_Training):
+    name = "prune_magnitude"
+    options = [{"sparsity": 0.5, **TRAINED}, {"pattern": "2:4", "training": {"epochs": 0}}]
+    refused = [{"sparsity": 1}, {"pattern": "2:4", "sparsity": 0.8}, {"schedule": {"end": 0}}]
+
+
+@pytest.mark.slow
+class TestPruneMagnitudeOfOnnx(_Pass):
+    name = "prune_magnitude"
+    options = [{"sparsity": 0.5, "scope": "layer"}, {"pattern": "block", "block": [2, 4]}]
+
+
+@pytest.mark.slow
+class TestSimplify(_Pass):
+    name = "simplify"
+    options = [{}, {"skip": ["graph_fusion"], "largest_constant": None}]
+    refused = [{"skip": ["everything"]}, {"largest_constant": "1 pt"}]
+
+
+@pytest.mark.slow
+class TestFuse(_Pass):
+    name = "fuse"
+    options = [{"level": "extended"}]
+    refused = [{"level": "most"}, {"heads": 0}, {"transformer": "bigger"}]
+
+
+@pytest.mark.slow
+class TestLayout(_Pass):
+    name = "layout"
+    options = [{"io": "nchw"}]
+    refused = [{"io": "chwn"}]
+
+
+@pytest.mark.slow
+class TestOrtFormat(_Pass):
+    name = "ort_format"
+    options = [{}, {"level": "basic"}]
+    refused = [{"level": "most"}]
+
+
+@pytest.mark.slow
+class TestSparsifyOfTFLite(_Pass):
+    name = "sparsify"
+    format = "tflite"
+    refused = [{"share": 0.5}]
+
+    @pytest.fixture
+    def model(self, digits: Mapping[str, Model], tmp_path: Path) -> Model:
+        """The digits with nine of ten weights zero."""
+        return pruned(digits["tflite"], tmp_path / "pruned.tflite", 0.9)
+
+
+@pytest.mark.slow
+class TestQuantizeWeights(_Pass):
+    name = "quantize_weights"
+    options = [{}, {"bits": 4}, {"bits": 4, "block": 16, "symmetric": False}]
+    refused = [{"bits": 2}, {"block": 31}]
+
+
+@pytest.mark.slow
+class TestQuantizeInt16(_Pass):
+    name = "quantize_int16"
+    options = [{"calibration": {"samples": 32}}, {"io_dtype": "float32"}]
+    refused = [{"calibration": {"samples": 0}}, {"io_dtype": "int8"}]
+
+
 @pytest.mark.slow
 class TestClassification(_OfDigits, EvaluateContract):
     name = "classification"
     format = "onnx"
     options = [{"samples": 50, "latency_samples": 5}, {"baseline": "none", "latency_samples": 5}]
     refused = [{"batch_size": 0}, {"baseline": "none", "gates": {"accuracy": {"max_drop": "1 pt"}}}]
+
+
+@pytest.mark.slow
+class TestDoctor(_OfDigits, CalibrationContract):
+    name = "doctor"
+    format = "onnx"
+    options = [{}, {"rows": 96, "test": "test"}, {"allow_random": True}]
+    refused = [{"rows": 1}, {"settled": 2}, {"saturation": 0}]
+
+
+@pytest.mark.slow
+class TestDoctorOfTFLite(TestDoctor):
+    format = "tflite"
 
 
 @pytest.mark.slow
@@ -344,6 +480,17 @@ class TestOutputs(_OfDigits, ParityContract):
 @pytest.mark.slow
 class TestOutputsOfTFLite(TestOutputs):
     format = "tflite"
+
+
+@pytest.mark.slow
+class TestWaterfall(_OfDigits, LedgerContract):
+    name = "waterfall"
+    format = "onnx"
+    options = [
+        {"rounds": 5},
+        {"seconds": 0.01, "evaluate": {"type": "classification", "samples": 20}},
+    ]
+    refused = [{"rounds": 0}, {"seconds": 0}]
 
 
 @pytest.mark.slow

@@ -259,9 +259,9 @@ IN_FILE = [
     Mistake(
         "option for another format",
         "samples: 64",
-        "samples: 64\n      method: entropy",
-        "entropy",
-        "'entropy' works on onnx only",
+        "samples: 64\n    integers: u8u8",
+        "u8u8",
+        "integers 'u8u8' works on onnx only",
     ),
     Mistake(
         "dropped pass still set",
@@ -449,7 +449,7 @@ def check(error: RecipeError, mistake: Mistake) -> Problem:
 def test_the_recipe_without_mistakes_is_fine(folder: Path) -> None:
     (folder / "mine.yaml").write_text(GOOD)
     steps = taxiway.load(folder / "mine.yaml").plan().steps
-    assert [step.section for step in steps][-2:] == ["evaluate", "deploy"]
+    assert [step.section for step in steps][-3:] == ["evaluate", "ledger", "deploy"]
 
 
 @pytest.mark.parametrize("mistake", IN_FILE, ids=lambda m: m.name)

@@ -43,6 +43,8 @@ def main(argv: list[str]) -> int:
     else:
         _show(found)
         _show_ways(settled)
+        for problem in settled.plan.warnings:
+            print(f"\n{problem.render()}")
     return 0
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from taxiway.cli.args import Parser, add_json, add_recipe, command
+from taxiway.errors import Problem
 
 EXAMPLES = """  taxiway validate digits_int8
   taxiway validate mine.yaml optimize.quantize_static.calibration.samples=64
@@ -34,10 +37,11 @@ def main(argv: list[str]) -> int:
     worst, report = 0, []
     for name in names:
         try:
-            _check(name, arguments)
-            report.append({"recipe": name, "ok": True})
+            warnings = _check(name, arguments)
+            found = {"warnings": [asdict(problem) for problem in warnings]} if warnings else {}
+            report.append({"recipe": name, "ok": True, **found})
             if not arguments.json:
-                print(f"{name}: ok")
+                print(*(problem.render() for problem in warnings), f"{name}: ok", sep="\n")
         except TaxiwayError as error:
             worst = max(worst, error.exit_code)
             if not arguments.all and not arguments.json:
@@ -58,18 +62,20 @@ def _parse(parser: Parser, argv: list[str]) -> Any:
     return parser.parse_intermixed_args(argv)
 
 
-def _check(name: str, arguments: Any) -> None:
+def _check(name: str, arguments: Any) -> Sequence[Problem]:
+    """The warnings; raises TaxiwayError for anything worse."""
     if arguments.static:
         from taxiway.compose.assets import find_recipe
         from taxiway.compose.static import validate_static
 
         validate_static(find_recipe(name), tuple(Path(folder) for folder in arguments.config_dir))
-        return
+        return ()
     from taxiway import api
 
-    api.load(
+    recipe = api.load(
         name,
         arguments.overrides,
         config_dirs=arguments.config_dir,
         allow_paths=arguments.allow_path,
-    ).plan()
+    )
+    return recipe.plan().warnings

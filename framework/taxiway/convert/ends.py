@@ -10,9 +10,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from taxiway.convert.dims import FREE, Size, with_dims
-from taxiway.errors import StepError
 from taxiway.model import Layout, Model, TensorSpec
-from taxiway.model.layout import RANKS, shape_in
 from taxiway.plugins import Config
 
 FLOATS = ("float16", "float32", "float64", "bfloat16")
@@ -75,23 +73,6 @@ def with_sizes(model: Model, options: EndsConfig) -> Model:
     Raises StepError for a name that no axis has.
     """
     return replace(model, signature=with_dims(model.signature, options.sizes))
-
-
-def require_images(model: Model, layout: Layout) -> None:
-    """Raise StepError where no input or output can have a layout."""
-    specs = (*model.signature.inputs, *model.signature.outputs)
-    if not any(len(spec.shape) in RANKS for spec in specs):
-        raise StepError(
-            f"convert.io_layout={layout}: no input or output is an image (rank 4 or 5): "
-            f"{', '.join(map(str, specs))}",
-            "leave convert.io_layout out",
-        )
-
-
-def with_layout(spec: TensorSpec, layout: Layout) -> TensorSpec:
-    """The spec with its channels moved; one that is moved back is as it was."""
-    moved = None if spec.layout else layout
-    return replace(spec, shape=shape_in(layout, spec.shape), layout=moved)
 
 
 def with_dtype(spec: TensorSpec, options: EndsConfig) -> TensorSpec:

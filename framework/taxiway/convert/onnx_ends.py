@@ -9,21 +9,12 @@ from msgspec.structs import replace
 from taxiway.convert.ends import (
     FLOATS,
     EndsConfig,
-    require_images,
     with_dtype,
-    with_layout,
     with_sizes,
 )
-from taxiway.convert.onnx_layout import (
-    layout_of_input,
-    layout_of_output,
-    transpose_input,
-    transpose_output,
-)
-from taxiway.convert.onnx_names import rename, subgraphs
-from taxiway.errors import StepError
 from taxiway.model import Layout, Model, TensorSpec
-from taxiway.model.layout import RANKS
+from taxiway.model.onnx_graph import forget_shapes, rename
+from taxiway.model.onnx_layout import lay_out
 
 
 def shape_ends(proto: Any, model: Model, options: EndsConfig) -> Model:
@@ -53,7 +44,7 @@ def _resize(graph: Any, model: Model, wanted: Model) -> None:
     for old, new in zip(before.outputs, after.outputs, strict=True):
         if old.shape != new.shape:
             _set_shape(values[new.name], new.shape)
-    _forget_shapes(graph)
+    forget_shapes(graph)
 
 
 def forget_output_sizes(graph: Any) -> None:
@@ -82,47 +73,8 @@ def _set_shape(value: Any, shape: tuple[int | str, ...]) -> None:
             dim.dim_param = size
 
 
-def _forget_shapes(graph: Any) -> None:
-    """Shapes noted in between are those of the old sizes."""
-    del graph.value_info[:]
-    for node in graph.node:
-        for child in subgraphs(node):
-            _forget_shapes(child)
-
-
 def _lay_out(graph: Any, model: Model, layout: Layout) -> Model:
-    require_images(model, layout)
-    inputs, outputs = _by_name(graph.input), _by_name(graph.output)
-    has: dict[str, Layout] = {}
-    for spec in model.signature.inputs:
-        found = layout_of_input(graph, inputs[spec.name])
-        if found is None and len(spec.shape) in RANKS:
-            raise StepError(
-                f"it is not clear which axis of input '{spec.name}' holds the channels ({spec})",
-                "leave convert.io_layout out, and transpose in the model itself",
-            )
-        if found and found != layout:
-            has[spec.name] = found
-    ends: dict[str, Layout] = {}
-    for spec in model.signature.outputs:
-        found = layout_of_output(graph, outputs[spec.name])
-        if found and found != layout:
-            ends[spec.name] = found
-    for name, found in has.items():
-        transpose_input(graph, inputs[name], found)
-    for name, found in ends.items():
-        transpose_output(graph, outputs[name], found)
-    _forget_shapes(graph)
-    signature = replace(
-        model.signature,
-        inputs=tuple(
-            with_layout(s, layout) if s.name in has else s for s in model.signature.inputs
-        ),
-        outputs=tuple(
-            with_layout(s, layout) if s.name in ends else s for s in model.signature.outputs
-        ),
-    )
-    return replace(model, signature=signature)
+    return replace(model, signature=lay_out(graph, model.signature, layout, "convert.io_layout"))
 
 
 def _cast(graph: Any, model: Model, options: EndsConfig) -> Model:

@@ -6,30 +6,10 @@ other names in each process.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-
-def subgraphs(node: Any) -> Iterator[Any]:
-    """The graphs in the attributes of a node: branches and loop bodies."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
-
-
-def rename(graph: Any, old: str, new: str) -> None:
-    """Call a tensor `new` wherever a node of the graph, or of a graph within, reads or gives it.
-
-    The graph's own inputs and outputs keep their names.
-    """
-    for node in graph.node:
-        node.input[:] = [new if name == old else name for name in node.input]
-        node.output[:] = [new if name == old else name for name in node.output]
-        for child in subgraphs(node):
-            rename(child, old, new)
-            for value in child.output:
-                value.name = new if value.name == old else value.name
+from taxiway.model.onnx_graph import subgraphs
 
 
 def rename_tensors(graph: Any, names: Mapping[str, str]) -> None:

@@ -61,7 +61,7 @@ def _converts(proto: Any, opset: int) -> bool:
 
 
 def _sparse(graph: Any) -> bool:
-    from taxiway.convert.onnx_names import subgraphs
+    from taxiway.model.onnx_graph import subgraphs
 
     return bool(graph.sparse_initializer) or any(
         _sparse(child) for node in graph.node for child in subgraphs(node)

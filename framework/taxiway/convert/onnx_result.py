@@ -14,7 +14,7 @@ from taxiway.convert.dims import resized
 from taxiway.convert.freed import insists, prove_sizes
 from taxiway.convert.onnx import DEFAULT_OPSET, OnnxConfig
 from taxiway.convert.onnx_ends import forget_output_sizes, set_output_shapes, shape_ends
-from taxiway.convert.onnx_names import make_canonical, subgraphs
+from taxiway.convert.onnx_names import make_canonical
 from taxiway.convert.onnx_opset import opset_of, with_opset
 from taxiway.convert.repairs import apply_repairs
 from taxiway.convert.result import converted
@@ -22,6 +22,7 @@ from taxiway.errors import StepError
 from taxiway.model import Model
 from taxiway.model.inspect import UNKNOWN_RANK
 from taxiway.model.onnx_file import check_file, check_structure, write_beside, write_graph
+from taxiway.model.onnx_graph import subgraphs
 from taxiway.plugins.step import Noted, unheard
 
 TF2ONNX_OPSETS = range(13, 19)

@@ -11,11 +11,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from taxiway.convert.dims import resized
-from taxiway.convert.ends import EndsConfig, require_images, with_dtype, with_layout, with_sizes
+from taxiway.convert.ends import EndsConfig, with_dtype, with_sizes
 from taxiway.errors import StepError
 from taxiway.model import Layout, Model, Signature, TensorSpec
 from taxiway.model.inspect import UNKNOWN_RANK
-from taxiway.model.layout import RANKS, axes_to, other
+from taxiway.model.layout import RANKS, axes_to, other, require_images, with_layout
 
 Serve = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Tensors by input name to tensors by output name."""
@@ -27,7 +27,7 @@ def wanted_ends(model: Model, options: EndsConfig) -> Model:
     open_outputs = bool(resized(model.signature, options.sizes))
     model = with_sizes(model, options)
     if options.io_layout:
-        require_images(model, options.io_layout)
+        require_images(model.signature, options.io_layout, "convert.io_layout")
 
     def side(specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
         return tuple(with_dtype(_laid_out(spec, options.io_layout), options) for spec in specs)

@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from taxiway.convert.onnx import OnnxConfig
-from taxiway.convert.onnx_names import rename
 from taxiway.convert.tflite_plain import tensor_name, write_plain
 from taxiway.errors import StepError
 from taxiway.model import Model, Signature
+from taxiway.model.onnx_graph import rename
 from taxiway.plugins import Context, Converter
 
 

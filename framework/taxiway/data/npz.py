@@ -133,9 +133,10 @@ class NpzDataset:
         labels = None
         if selection.labels:
             if label_name is None:
+                other = f", or {selection.unlabelled}" if selection.unlabelled else ""
                 raise StepError(
                     f"split '{selection.split}' has no labels",
-                    "name their array: `labels: NAME` beside its inputs",
+                    f"name their array: `labels: NAME` beside its inputs{other}",
                 )
             labels = self._archive.array(label_name)
         counts = {array.name: len(array) for array in _present(inputs, labels)}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-MODEL_FILES = {"tflite": "model.tflite", "onnx": "model.onnx"}
+MODEL_FILES = {"tflite": "model.tflite", "onnx": "model.onnx", "ort": "model.ort"}
 
 
 class BundleConfig(plugins.Config, frozen=True):

@@ -6,9 +6,9 @@ from taxiway.deploy.bundle import Bundle, BundleConfig
 
 
 class OnnxRuntimeBundle(Bundle):
-    """An .onnx with what it takes to run and check it on a target."""
+    """An .onnx or .ort with what it takes to run and check it on a target."""
 
-    accepts = frozenset({"onnx"})
+    accepts = frozenset({"onnx", "ort"})
     libraries = ("onnx", "onnxruntime", "numpy")
     runtime = "onnxruntime"
 

@@ -10,10 +10,10 @@ from msgspec import Meta
 
 from taxiway import plugins
 from taxiway.errors import StepError
-from taxiway.evaluate.classes import class_numbers, predicted, score_output
 from taxiway.evaluate.limits import Gates, needs_baseline
 from taxiway.evaluate.performance import performance
 from taxiway.model import FORMATS, Model
+from taxiway.model.classes import class_numbers, predicted, score_output
 from taxiway.plugins import TEST, Context, Dataset, Measurement, Selection
 
 if TYPE_CHECKING:
@@ -76,20 +76,33 @@ class Classification(plugins.Evaluate):
         sample on one thread. size, peak_memory: bytes; `performance` says how they are taken.
         Raises StepError where outputs or labels do not fit, or an output is not finite.
         """
-        import numpy as np
-
         from taxiway.model.runners import open_runner
+
+        runner = open_runner(model)
+        figures, sample = self._judge(model, runner, options, context)
+        return figures | performance(model, runner, sample, context.workdir)
+
+    def quality(self, model: Model, options: Config, context: Context) -> dict[str, Any]:
+        """`n`, `accuracy`, and `agreement` where there is a baseline."""
+        from taxiway.model.runners import open_runner
+
+        return self._judge(model, open_runner(model), options, context)[0]
+
+    def _judge(
+        self, model: Model, runner: Runner, options: Config, context: Context
+    ) -> tuple[dict[str, Any], dict[str, Array]]:
+        """The figures, and the first rows for the latency."""
+        import numpy as np
 
         (selection,) = self.reads(options)
         if context.data is None:
             raise StepError("evaluation needs data", "add a data section: data=npz data.path=...")
-        runner = open_runner(model)
         classes, right, sample = _predict(model, runner, context.data, selection, options, context)
         np.save(context.workdir / PREDICTIONS, classes, allow_pickle=False)
         figures = {"n": len(classes), "accuracy": right / len(classes)}
         if context.baseline:
             figures["agreement"] = _agreement(classes, context.baseline)
-        return figures | performance(model, runner, sample, context.workdir)
+        return figures, sample
 
 
 def _predict(

@@ -117,7 +117,12 @@ def all_failed(failed: Sequence[Attempt], last: StepError) -> StepError:
 
 
 def impossible(blocked: Sequence[Attempt]) -> StepError:
-    """The error for a model that no way to its target can take."""
+    """The error for a model that no way to its target, or one of its passes, can take."""
+    passes = [attempt for attempt in blocked if attempt.step.startswith("optimize.")]
+    if len(passes) == len(blocked):
+        first = passes[0]
+        hint = f"drop the pass: '~{first.step}'"
+        return StepError(f"{first.step}: {first.reason}; nothing was run", hint)
     return StepError(
         "no way leads to the target; nothing was run:\n" + _listed(blocked),
         "choose another target, such as convert=onnx, or change the operators in the model",

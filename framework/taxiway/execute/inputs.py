@@ -27,7 +27,9 @@ def inputs_of(
     data does not have.
     """
     keys = {planned.name: planned.key for planned in before}
-    inputs: dict[str, Any] = {role: keys[name] for role, name in uses.items() if role in step.needs}
+    inputs: dict[str, Any] = {
+        role: keys[name] for role, name in uses.items() if role.partition(".")[0] in step.needs
+    }
     selections = step.reads(options)
     if selections:
         dataset = open_data(recipe)
@@ -35,13 +37,14 @@ def inputs_of(
             raise ValueError(
                 "it reads samples, but the recipe has no data section; add `- data: npz`"
             )
-        inputs["data"] = {_label(s): dataset.fingerprint(s) for s in selections}
+        inputs["data"] = _fingerprints(dataset, selections)
+    if step.section in ("deploy", "calibration"):
+        dataset = open_data(recipe)
+        inputs["class_names"] = dataset.class_names if dataset else None
     if step.section == "deploy":
         evaluate = recipe.section("evaluate") or {}
         inputs["gates"] = evaluate.get("gates")
         inputs["recipe"] = _card(recipe, before)
-        dataset = open_data(recipe)
-        inputs["class_names"] = dataset.class_names if dataset else None
     return inputs
 
 
@@ -50,7 +53,7 @@ def _card(recipe: Recipe, before: Sequence[PlannedStep]) -> dict[str, Any]:
     steps = [
         {"name": step.name, "plugin": step.parts["plugin"], "options": step.parts["options"]}
         for step in before
-        if step.section != "parity"
+        if step.section not in ("parity", "calibration", "ledger")
     ]
     common = recipe.common
     card: dict[str, Any] = {
@@ -63,6 +66,17 @@ def _card(recipe: Recipe, before: Sequence[PlannedStep]) -> dict[str, Any]:
         card[LICENCE] = licence
     plain: dict[str, Any] = redact_options(msgspec.to_builtins(card), recipe.secrets)
     return plain
+
+
+def _fingerprints(dataset: Dataset, selections: Sequence[Selection]) -> dict[str, str]:
+    """What is read -> its digest; a step may read few rows of a split for one thing, more for another."""
+    found: dict[str, str] = {}
+    for selection in selections:
+        label = _label(selection)
+        if label in found:
+            label = f"{label}, {selection.samples or 'all'} rows"
+        found[label] = dataset.fingerprint(selection)
+    return found
 
 
 def _label(selection: Selection) -> str:

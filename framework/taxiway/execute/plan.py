@@ -10,13 +10,15 @@ import msgspec
 
 from taxiway.compose.recipe import Recipe
 from taxiway.compose.redact import redact_options
-from taxiway.errors import PluginError, TaxiwayError
+from taxiway.errors import PluginError, Problem, TaxiwayError
 from taxiway.execute.keys import NOT_INSTALLED, key_of
 from taxiway.model import Format
-from taxiway.plugins import Config, Plugin
+from taxiway.plugins import Config, Plugin, Step
 from taxiway.plugins.registry import install_line
 
 BASELINE = "evaluate.source"
+CHAIN = "chain."
+"""Role of every model of a run, with its place: `chain.0` is the source."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,26 @@ class PlannedStep:
     def section(self) -> str:
         return self.plugin.section
 
+    @property
+    def implementation(self) -> Step:
+        """What runs on the format that the step takes."""
+        made: Step = self.plugin.implementation(self.takes)
+        return made
+
 
 @dataclass(frozen=True)
 class Plan:
     """The steps of one recipe, in the order they run.
 
     routes: the ways to convert, as formats, the best first. route: the one that the steps take.
+    warnings: what works, and is most likely not what the recipe's author wants.
     """
 
     recipe: Recipe
     steps: tuple[PlannedStep, ...]
     routes: tuple[tuple[Format, ...], ...] = ()
     route: int = 0
+    warnings: tuple[Problem, ...] = ()
 
     def step(self, section: str) -> PlannedStep | None:
         """The last step of a section."""

@@ -12,11 +12,13 @@ from taxiway.compose.locate import quoted_option
 from taxiway.compose.recipe import Recipe
 from taxiway.compose.redact import redact_problems
 from taxiway.errors import PluginError, Problem, RecipeError, TaxiwayError
+from taxiway.execute.calibration import with_samples
 from taxiway.execute.inputs import inputs_of, open_data
 from taxiway.execute.keys import key_of, parts_of
 from taxiway.execute.located import require_pins
-from taxiway.execute.plan import BASELINE, Plan, PlannedStep
-from taxiway.execute.proof import NO_SAMPLES, with_split
+from taxiway.execute.order import clashes
+from taxiway.execute.plan import BASELINE, CHAIN, Plan, PlannedStep
+from taxiway.execute.proof import NO_SAMPLES, with_evaluation, with_split
 from taxiway.execute.route import Leg, NoRoute, as_problem, routes
 from taxiway.fetch.downloads import WrongDigest
 from taxiway.model import Format
@@ -45,6 +47,7 @@ class _Planner:
     routes: tuple[tuple[Format, ...], ...] = ()
     steps: list[PlannedStep] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
 
     def plan(self) -> Plan:
         source = self._plugin(("source",))
@@ -54,9 +57,12 @@ class _Planner:
         format, model = self._model_steps(start)
         for section, uses in (
             ("evaluate", {"model": model, "baseline": BASELINE}),
+            ("ledger", {"model": model, "baseline": BASELINE, "evaluation": "evaluate"}),
             ("deploy", {"model": model, "evaluation": "evaluate"}),
         ):
-            if self.recipe.section(section):
+            if section == "ledger":
+                self._ledger(format, uses)
+            elif self.recipe.section(section):
                 plugin = self._plugin((section,))
                 if section == "evaluate":
                     self._baseline(plugin, start)
@@ -70,7 +76,8 @@ class _Planner:
                     self._wrong_format(section, plugin, format)
         if self.problems:
             raise RecipeError(self.problems)
-        return Plan(self.recipe, tuple(self.steps), self.routes, self.route)
+        warnings = tuple(self.warnings)
+        return Plan(self.recipe, tuple(self.steps), self.routes, self.route, warnings)
 
     def _baseline(self, plugin: Plugin, start: Format) -> None:
         """The source is measured by itself, so that another pass or gate does not measure it again."""
@@ -99,6 +106,7 @@ class _Planner:
         self.routes = tuple(_formats(legs) for legs in ways)
         self.route = min(self.route, len(ways) - 1)
         legs = ways[self.route]
+        self._order(legs)
         if convert and not any(leg.name == "convert" for leg in legs):
             self._refuse_options(start)
         format, model = start, "source"
@@ -110,10 +118,35 @@ class _Planner:
                 name, path = "convert", ("convert",)
             else:
                 name, path = f"optimize.{leg.name}", ("optimize", leg.name)
+            self._examine(leg, model)
             self._add(name, path, leg.plugin, leg.format, gives, {"model": model})
             self._prove(name, gives, {"model": name, "reference": model})
             format, model = gives, name
         return format, model
+
+    def _order(self, legs: list[Leg]) -> None:
+        for clash in clashes(legs):
+            at = ("optimize", clash.later)
+            problem = self.recipe.locator.problem(at, clash.message, clash.hint)
+            if clash.kind == "undoes":
+                self.problems.append(problem)
+            else:
+                self.warnings.append(replace(problem, severity="warning"))
+
+    def _examine(self, leg: Leg, model: str) -> None:
+        """A pass that sets ranges by samples comes after an examination of them."""
+        if leg.plugin.section != "optimize" or not self.recipe.section("calibration"):
+            return
+        step, plugin = leg.plugin.implementation(leg.format), self._plugin(("calibration",))
+        dataset = open_data(self.recipe)
+        if not step.calibrates or dataset is None or leg.format not in plugin.accepts:
+            return
+        (selection, *_) = step.reads(self.recipe.typed(("optimize", str(leg.name))))
+        given = self.recipe.typed(("calibration",))
+        options = with_samples(given, selection, self.recipe, dataset)
+        if options is not None:
+            name = f"calibration.{leg.name}"
+            self._add(name, ("calibration",), plugin, leg.format, None, {"model": model}, options)
 
     def _refuse_options(self, format: Format) -> None:
         """Nothing is converted where the source has the target's format already and no converter
@@ -145,6 +178,25 @@ class _Planner:
                 self.problems.append(problem)
             return
         self._add(f"parity.{name}", ("parity",), plugin, format, None, uses, options)
+
+    def _ledger(self, format: Format, uses: Mapping[str, str]) -> None:
+        """A row for every model, where there is a pass; what the evaluation cannot read is said once."""
+        wanted = self.recipe.section("ledger") and self.recipe.section("optimize")
+        if not wanted or self.problems:
+            return
+        plugin = self._plugin(("ledger",))
+        if format not in plugin.accepts:
+            return
+        hop = "convert."
+        models = [s.name for s in self.steps if s.gives is not None and not s.name.startswith(hop)]
+        known = {step.name for step in self.steps}
+        roles = {role: name for role, name in uses.items() if name in known}
+        roles |= {f"{CHAIN}{place}": name for place, name in enumerate(models)}
+        options = self.recipe.typed(("ledger",))
+        options = with_evaluation(
+            with_split(options, self.recipe, open_data(self.recipe)), self.recipe
+        )
+        self._add("ledger", ("ledger",), plugin, format, None, roles, options)
 
     def _excluded(self, plugin: Plugin) -> None:
         """Options of the conversion that make what the deployment cannot run."""

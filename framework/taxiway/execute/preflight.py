@@ -16,7 +16,7 @@ def preflight(plan: Plan, store: Store) -> Attempt | None:
     Only models that are there already are looked at: the source, and what the store holds.
     """
     for step in plan.steps:
-        if step.section not in ("converter", "deploy"):
+        if step.section not in ("converter", "optimize", "deploy"):
             continue
         path = _model(plan, step, store)
         missing = _lacks(step, path) if path else ()
@@ -24,6 +24,8 @@ def preflight(plan: Plan, store: Store) -> Attempt | None:
             formats = plan.routes[plan.route] if plan.routes else ()
             what = step.gives or step.plugin.name
             reason = f"{what} has nothing for {', '.join(missing)}"
+            if step.section == "optimize":
+                reason = f"{step.plugin.name} cannot be applied: {'; '.join(missing)}"
             return Attempt(formats=formats, step=step.name, reason=reason)
     return None
 

@@ -1,4 +1,4 @@
-"""The samples that a recipe's proof steps read, and what is said where there are none."""
+"""What a proof or a ledger reads, filled in from the rest of the recipe, and what is said where it is absent."""
 
 from __future__ import annotations
 
@@ -26,4 +26,16 @@ def with_split(options: Any, recipe: Recipe, dataset: Dataset | None) -> Config:
         wanted = (evaluate.get("split"), TEST, CALIBRATION, *dataset.splits)
         split = next((name for name in wanted if name in dataset.splits), None)
         filled = msgspec.structs.replace(options, split=split)
+    return filled
+
+
+def with_evaluation(options: Any, recipe: Recipe) -> Config:
+    """The options with the recipe's own evaluation filled in where they leave it open; its gates judge
+    the result alone."""
+    filled: Config = options
+    evaluate = recipe.section("evaluate")
+    if evaluate and getattr(options, "evaluate", "") is None:
+        plain = msgspec.to_builtins(recipe.typed(("evaluate",)))
+        plain.pop("gates", None)
+        filled = msgspec.structs.replace(options, evaluate=plain)
     return filled

@@ -36,8 +36,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     `no gates` (the recipe has none).
     metrics: subject (`source`, `result`) -> metric -> value in seconds, bytes or fractions.
     way: the formats on the way of the conversion. failed_ways: better ways, and why they failed.
-    parity: step -> the proof that it did not change the model. notes: step -> what it reported,
+    parity: step -> the proof that it did not change the model. calibration: step -> what the doctor
+    found in the samples of the pass. notes: step -> what it reported,
     such as repairs. told: step -> subject -> what it found out.
+    ledger: what each conversion and pass bought, `rows` and `warnings`; empty where there was no pass.
+    warnings: what the plan warned of.
     trusted: SHA-256 of a source whose own code the recipe let run.
     licence: of the source's model, as the recipe or the model's own files state it.
     artifact: the resulting model. bundle: the deployed folder. folder: where all of it lies.
@@ -51,8 +54,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     way: tuple[str, ...] = ()
     failed_ways: tuple[Attempt, ...] = ()
     parity: dict[str, dict[str, Any]] = {}
+    calibration: dict[str, dict[str, Any]] = {}
     notes: dict[str, list[dict[str, Any]]] = {}
     told: dict[str, dict[str, Any]] = {}
+    ledger: dict[str, Any] = {}
+    warnings: tuple[str, ...] = ()
     metrics: dict[str, dict[str, Any]] = {}
     samples: int | None = None
     verdicts: tuple[dict[str, Any], ...] = ()

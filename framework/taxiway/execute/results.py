@@ -16,10 +16,10 @@ from taxiway.execute import events
 from taxiway.execute.figures import compared
 from taxiway.execute.located import local_options
 from taxiway.execute.lockfile import Lock
-from taxiway.execute.plan import Plan, PlannedStep
+from taxiway.execute.plan import CHAIN, Plan, PlannedStep
 from taxiway.execute.result import StepResult
 from taxiway.execute.store import Entry, Store
-from taxiway.execute.worker import Worker
+from taxiway.execute.workers import Workers
 from taxiway.fetch.licence import stated
 from taxiway.plugins import LICENCE
 
@@ -36,7 +36,7 @@ class Results:
     steps: dict[str, StepResult] = field(default_factory=dict)
 
     def take(
-        self, plan: Plan, step: PlannedStep, worker: Worker, verdicts: Sequence[Verdict]
+        self, plan: Plan, step: PlannedStep, workers: Workers, verdicts: Sequence[Verdict]
     ) -> Entry:
         """The step's entry: of this run, from the store, or made now.
 
@@ -54,7 +54,7 @@ class Results:
                 entry = self.store.get(step.key)
                 cached = entry is not None
                 if entry is None:
-                    entry = self._work(plan, step, worker, verdicts)
+                    entry = self._work(plan, step, workers, verdicts)
         if self.lock:
             self.lock.check_entry(step, entry)
         self.entries[step.name] = entry
@@ -83,7 +83,7 @@ class Results:
         self.tell(events.StepStarted(step=step.name, waiting=True))
 
     def _work(
-        self, plan: Plan, step: PlannedStep, worker: Worker, verdicts: Sequence[Verdict]
+        self, plan: Plan, step: PlannedStep, workers: Workers, verdicts: Sequence[Verdict]
     ) -> Entry:
         started = time.monotonic()
 
@@ -97,7 +97,7 @@ class Results:
                     recipe, step.section, step.options, self.store.root, scratch, progress
                 ) as given:
                     task = {**self._task(plan, step, workdir, verdicts), "options": given.options}
-                    answer = worker.run(step.name, task, progress)
+                    answer = workers.of(step).run(step.name, task, progress)
                 if step.reads_outside and not step.unchanged():
                     raise StepError(
                         f"{step.name}: a file that it reads changed while it ran; nothing was kept",
@@ -138,12 +138,16 @@ class Results:
             "checkpoints": str(self.store.checkpoints(step.key)),
         }
         if step.section == "parity":
-            task["approximates"] = plan.named(step.uses["model"]).plugin.step.approximates
+            task["approximates"] = plan.named(step.uses["model"]).implementation.approximates
         for role, name in step.uses.items():
             entry = self.entries[name]
             if role == "evaluation":
                 plain = [msgspec.to_builtins(verdict) for verdict in verdicts]
                 task["figures"] = {**compared(self.entries), "verdicts": plain}
+            elif role.startswith(CHAIN):
+                planned = plan.named(name)
+                stage = {"step": name, "plugin": planned.plugin.name, "root": str(entry.files)}
+                task.setdefault("chain", []).append({**stage, "model": entry.record["model"]})
             else:
                 kind = "figures" if role == "baseline" else "model"
                 task[role] = {kind: entry.record[kind], "root": str(entry.files)}
@@ -163,5 +167,6 @@ class Results:
         """Step -> what its record holds, for the steps that were done."""
         done = [s for s in plan.steps if s.name in self.entries]
         chosen = [s for s in done if section in (None, s.section)]
-        records = {s.name.removeprefix("parity."): self.entries[s.name].record for s in chosen}
-        return {name: record[what] for name, record in records.items() if record.get(what)}
+        # A pass and its proof have one name here; only one of them holds what is asked for.
+        records = [(s.name.removeprefix("parity."), self.entries[s.name].record) for s in chosen]
+        return {name: record[what] for name, record in records if record.get(what)}

@@ -70,8 +70,9 @@ def routes(
     target: Format | None,
     passes: Mapping[str, Plugin],
 ) -> list[list[Leg]]:
-    """Passes in the recipe's order, with the conversion at the first place where every format fits:
-    one list of legs for each way to convert, the best first.
+    """Passes in the recipe's order, with the conversion at the first place where every format fits, but
+    behind the passes that can train the model there: one list of legs for each way to convert, the best
+    first.
 
     Raises NoRoute that names the pass which no order satisfies.
     """
@@ -81,11 +82,10 @@ def routes(
         return [_legs(start, names, passes)]
     if not chains:
         raise NoRoute(None, f"no converter leads from {start} to {target}", _converters(registry))
-    for position in range(len(names) + 1):
+    trained = _trained(start, names, passes)
+    for position in (*range(trained, len(names) + 1), *range(trained)):
         before, after = names[:position], names[position:]
-        if all(start in passes[n].accepts for n in before) and all(
-            target in passes[n].accepts for n in after
-        ):
+        if _fits(start, before, passes) == start and _fits(target, after, passes):
             return [
                 [
                     *_legs(start, before, passes),
@@ -97,16 +97,43 @@ def routes(
     raise _conflict(start, target, names, passes)
 
 
-def _legs(format: Format, names: Sequence[str], passes: Mapping[str, Plugin]) -> list[Leg]:
+def _trained(format: Format, names: Sequence[str], passes: Mapping[str, Plugin]) -> int:
+    """How many passes there are up to the last one that trains a model of this format."""
+    trains = [
+        at
+        for at, name in enumerate(names, 1)
+        if format in passes[name].accepts and passes[name].implementation(format).trains
+    ]
+    return max(trains, default=0)
+
+
+def _fits(format: Format, names: Sequence[str], passes: Mapping[str, Plugin]) -> Format | None:
+    """The format after the passes; None where one of them does not take what it would get."""
     for name in names:
         if format not in passes[name].accepts:
-            accepted = ", ".join(sorted(passes[name].accepts))
+            return None
+        format = passes[name].step.produces or format
+    return format
+
+
+def _legs(format: Format, names: Sequence[str], passes: Mapping[str, Plugin]) -> list[Leg]:
+    legs: list[Leg] = []
+    for name in names:
+        plugin = passes[name]
+        if format not in plugin.accepts:
+            accepted = ", ".join(sorted(plugin.accepts))
+            made = next((leg.name for leg in legs if leg.plugin.step.produces), None)
             raise NoRoute(
                 name,
-                f"pass '{name}' works on {accepted}, but the model is {format} there",
-                f"convert to one of {accepted}, or drop the pass: '~optimize.{name}'",
+                f"pass '{name}' works on {accepted}, but the model is {format} there"
+                + (f", after '{made}'" if made else ""),
+                f"put '{name}' before '{made}' in the defaults list"
+                if made
+                else f"convert to one of {accepted}, or drop the pass: '~optimize.{name}'",
             )
-    return [Leg(passes[name], name, format) for name in names]
+        legs.append(Leg(plugin, name, format))
+        format = plugin.step.produces or format
+    return legs
 
 
 def _hops(start: Format, chain: Sequence[Plugin]) -> list[Leg]:
@@ -133,6 +160,13 @@ def _conflict(
             )
         if start not in accepts and converted_by is None:
             converted_by = name
+        elif changed := _changed_before(name, names, passes):
+            return NoRoute(
+                name,
+                f"pass '{name}' works on {', '.join(sorted(accepts))}, but '{changed}' before it "
+                f"gives {passes[changed].step.produces}",
+                f"put '{name}' before '{changed}' in the defaults list",
+            )
         elif converted_by and target not in accepts:
             return NoRoute(
                 name,
@@ -141,6 +175,18 @@ def _conflict(
             )
     return NoRoute(
         None, f"no order of the passes leads from {start} to {target}", "reorder the passes"
+    )
+
+
+def _changed_before(name: str, names: Sequence[str], passes: Mapping[str, Plugin]) -> str | None:
+    """The pass before `name` that gives a format which `name` does not take."""
+    return next(
+        (
+            earlier
+            for earlier in names[: names.index(name)]
+            if (passes[earlier].step.produces or "") not in {"", *passes[name].accepts}
+        ),
+        None,
     )
 
 

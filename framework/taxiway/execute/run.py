@@ -36,7 +36,7 @@ from taxiway.execute.plan import Plan, PlannedStep
 from taxiway.execute.result import Attempt, RunResult, Status
 from taxiway.execute.results import Results
 from taxiway.execute.store import Store
-from taxiway.execute.worker import Worker
+from taxiway.execute.workers import Workers
 
 
 def run_plan(
@@ -45,17 +45,17 @@ def run_plan(
     folder: RunFolder,
     observers: Sequence[events.Observer] = (),
     lock: Lock | None = None,
-    worker: Worker | None = None,
+    workers: Workers | None = None,
 ) -> RunResult:
     """Run every step that is not in the store yet, judge the gates, deploy, and write the report.
 
-    lock: what the run may not differ from. worker: one that outlives this run; None: one of its own.
+    lock: what the run may not differ from. workers: those that outlive this run; None: its own.
     Raises DriftError where it does, GateError (with `result`) where a gate failed, StepError where a step failed, and
     Interrupted on Ctrl-C; finished steps stay in the store in every case.
     """
     log = events.EventLog(folder.path / "events.jsonl", plan.recipe.redacted)
     try:
-        run = _Run(plan, store, folder, (log, *observers), lock, worker)
+        run = _Run(plan, store, folder, (log, *observers), lock, workers)
         with _interruptible(run):
             return run.go()
     finally:
@@ -82,7 +82,7 @@ class _Run:
     folder: RunFolder
     observers: Sequence[events.Observer]
     lock: Lock | None
-    worker: Worker | None
+    workers: Workers | None
     failed: list[Attempt] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
@@ -102,19 +102,19 @@ class _Run:
         names = [step.name for step in self.plan.steps]
         self._tell(events.RunStarted(name=recipe.name, folder=str(self.folder.path), steps=names))
         limits = StepLimits.of(recipe.common.limits)
-        own = Worker(limits, self.folder.path / WORKER_LOG)
-        with nullcontext(self.worker) if self.worker else own as worker:
-            while not self._through(worker):
+        own = Workers(limits, self.folder.path / WORKER_LOG)
+        with nullcontext(self.workers) if self.workers else own as workers:
+            while not self._through(workers):
                 pass
         return self._finish()
 
-    def _through(self, worker: Worker) -> bool:
+    def _through(self, workers: Workers) -> bool:
         """Do the plan's steps; False where its way to convert failed and another was taken up."""
         for step in self.plan.steps:
             if step.section == "deploy" and not self._accepted():
                 break
             try:
-                self.results.take(self.plan, step, worker, self.verdicts)
+                self.results.take(self.plan, step, workers, self.verdicts)
                 if step.section == "parity":
                     self._prove(step)
             except StepError as error:
@@ -182,9 +182,12 @@ class _Run:
             steps=tuple(done[s.name] for s in self.plan.steps if s.name in done),
             way=self.plan.routes[self.plan.route] if self.plan.routes else (),
             failed_ways=tuple(self.failed),
+            calibration=self.results.recorded(self.plan, "calibration", "figures"),
             parity=self.results.recorded(self.plan, "parity", "figures"),
             notes=self.results.recorded(self.plan, None, "notes"),
             told=self.results.recorded(self.plan, None, "told"),
+            ledger=self.results.recorded(self.plan, "ledger", "figures").get("ledger", {}),
+            warnings=tuple(problem.message for problem in self.plan.warnings),
             trusted=self.results.entries["source"].record["model"].get("trusted"),
             metrics=figures.get("subjects", {}),
             samples=figures.get("n"),

@@ -41,32 +41,33 @@ _KEPT = (
     *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "PYTHONPYCACHEPREFIX"),
 )
 _KEPT_PREFIXES = ("LC_", "TF_", "XLA_", "OMP_", "OPENBLAS_", "MKL_", "KERAS_")
-_DEFAULTS = {
-    "PYTHONUNBUFFERED": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "2",
-    # Latencies are those of one thread; TensorFlow takes the number before its first operation.
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-}
-"""What the worker's environment holds unless the user's says otherwise."""
+_DEFAULTS = {"PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+MEASURING = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+"""Latencies are those of one thread; TensorFlow takes the number before its first operation."""
 
 
-def clean_environment() -> dict[str, str]:
-    """What foreign code may see of the environment: no credentials, nothing that is not needed."""
+def clean_environment(more: Mapping[str, str] = MEASURING) -> dict[str, str]:
+    """What foreign code may see of the environment: no credentials, nothing that is not needed.
+
+    more: what it holds besides, unless the user's own environment says otherwise.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
         if name in _KEPT or name.startswith(_KEPT_PREFIXES)
     }
-    return {**_DEFAULTS, **kept}
+    return {**_DEFAULTS, **more, **kept}
 
 
 class Worker:
     """A process for foreign code. Started at the first task; use as a context manager."""
 
-    def __init__(self, limits: StepLimits, log: Path) -> None:
+    def __init__(
+        self, limits: StepLimits, log: Path, environment: Mapping[str, str] = MEASURING
+    ) -> None:
         self._limits = limits
         self._log = log
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
         self._peak = 0
@@ -129,7 +130,7 @@ class Worker:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env=clean_environment(),
+                    env=clean_environment(self._environment),
                     start_new_session=True,
                 )
         return self._process

@@ -24,7 +24,7 @@ import msgspec
 
 from taxiway.errors import StepError, TaxiwayError, WorkerError
 from taxiway.model import Model
-from taxiway.plugins import Context, Dataset, Measurement, Note, registry
+from taxiway.plugins import Context, Dataset, Measurement, Note, Stage, Step, registry
 from taxiway.plugins.quantity import show_bytes
 from taxiway.plugins.registry import missing_module
 
@@ -145,6 +145,7 @@ def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:
         reference=_model(task, "reference"),
         approximates=bool(task.get("approximates")),
         baseline=_measurement(task),
+        chain=_chain(task),
         data=_dataset(task),
         figures=task.get("figures") or {},
         recipe=task.get("recipe") or {},
@@ -157,11 +158,29 @@ def perform(task: dict[str, Any], progress: Any) -> dict[str, Any]:
     result = step.run(options, context) if model is None else step.run(model, options, context)
     if isinstance(result, Model):
         return {
-            "model": result.to_dict(workdir),
+            "model": _keeping(task["name"], step, model, result).to_dict(workdir),
             "notes": [asdict(note) for note in notes],
             "told": _plain(told, task["name"]),
         }
     return {"figures": _plain(result, task["name"])}
+
+
+def _keeping(name: str, step: Step, model: Model | None, result: Model) -> Model:
+    """The result with the promises that go on from the model before it. Raises StepError where one is broken."""
+    before = model.promises if model else ()
+    if not before and not result.promises:
+        return result
+    from taxiway.model.kept import broken, inherited
+
+    result = msgspec.structs.replace(
+        result, promises=inherited(before, result.promises, getattr(step, "renews", False))
+    )
+    if lines := broken(result.promises, result):
+        raise StepError(
+            f"{name} does not keep what an earlier pass promised:\n" + "\n".join(lines),
+            "put the pass that made the promise after this step, or leave this step out",
+        )
+    return result
 
 
 def _plain(figures: Any, step: str) -> Any:
@@ -182,6 +201,13 @@ def _model(task: dict[str, Any], role: str) -> Model | None:
 def _measurement(task: dict[str, Any]) -> Measurement | None:
     given = task.get("baseline")
     return Measurement(given["figures"], Path(given["root"])) if given else None
+
+
+def _chain(task: dict[str, Any]) -> tuple[Stage, ...]:
+    return tuple(
+        Stage(given["step"], given["plugin"], Model.from_dict(given["model"], Path(given["root"])))
+        for given in task.get("chain", ())
+    )
 
 
 def _dataset(task: dict[str, Any]) -> Dataset | None:

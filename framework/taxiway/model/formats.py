@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from taxiway.errors import SafetyError, StepError
-from taxiway.model.model import FORMATS, Format
+from taxiway.model.model import FORMATS, RESULTS_ONLY, Format
 from taxiway.model.other_files import explain, explain_archive, explain_folder
 from taxiway.safety.keras_file import HDF5_MAGIC
 from taxiway.safety.protobuf import Malformed, fields, opened
@@ -16,7 +16,8 @@ from taxiway.safety.torch_program import root_of
 
 _MAX_FIELDS = 200_000
 """Fields on a ModelProto's top level, most of them functions."""
-_KNOWN = f"expected one of: {', '.join(FORMATS.values())}"
+_SOURCES = [words for name, words in FORMATS.items() if name not in RESULTS_ONLY]
+_KNOWN = f"expected one of: {', '.join(_SOURCES)}"
 
 
 def detect(path: Path) -> Format:

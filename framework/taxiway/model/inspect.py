@@ -24,6 +24,7 @@ def describe(path: Path, format: Format, trust: str | None = None) -> Model:
     readers = {
         "onnx": _onnx,
         "tflite": _tflite,
+        "ort": _ort,
         "saved_model": _saved_model,
         "keras": _keras,
         "torch": _torch,
@@ -71,6 +72,40 @@ def _onnx(path: Path) -> Signature:
         inputs=tuple(spec(value) for value in graph.input if value.name not in constants),
         outputs=tuple(spec(value) for value in graph.output),
     )
+
+
+def _ort(path: Path) -> Signature:
+    """As ONNX Runtime reads it: the file's tables are its own."""
+    import onnxruntime
+
+    from taxiway.model.runners.onnx_runner import session_options
+
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), session_options(1), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise StepError(f"{path.name} is no readable ORT model: {error}") from error
+
+    def spec(value: Any) -> TensorSpec:
+        return TensorSpec(name=value.name, dtype=_ort_dtype(value.type), shape=_shape(value.shape))
+
+    return Signature(
+        inputs=tuple(map(spec, session.get_inputs())),
+        outputs=tuple(map(spec, session.get_outputs())),
+    )
+
+
+_ORT_NAMES = {"float": "float32", "double": "float64", "string": "str"}
+
+
+def _ort_dtype(name: str) -> str:
+    """The dtype of an ONNX Runtime type such as `tensor(float)` or `seq(tensor(int64))`."""
+    for kind, ours in (("seq", "sequence"), ("optional", "optional")):
+        if name.startswith(f"{kind}("):
+            return f"{ours}({_ort_dtype(name[len(kind) + 1 : -1])})"
+    element = name.removeprefix("tensor(").removesuffix(")")
+    return _ORT_NAMES.get(element, element)
 
 
 def onnx_type(type_: Any) -> tuple[str, Any]:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from taxiway.errors import StepError
 from taxiway.model.model import Layout, Model, Signature, TensorSpec
 
 RANKS = (4, 5)
@@ -29,6 +30,23 @@ def axes_to(layout: Layout, rank: int) -> tuple[int, ...]:
 def shape_in(layout: Layout, shape: Sequence[T]) -> tuple[T, ...]:
     """The shape of a tensor of the other layout in this one."""
     return tuple(shape[axis] for axis in axes_to(layout, len(shape)))
+
+
+def with_layout(spec: TensorSpec, layout: Layout) -> TensorSpec:
+    """The spec with its channels moved; one that is moved back is as it was."""
+    moved = None if spec.layout else layout
+    return replace(spec, shape=shape_in(layout, spec.shape), layout=moved)
+
+
+def require_images(signature: Signature, layout: Layout, option: str) -> None:
+    """Raise StepError, which calls the wish `option`, where no input or output can have a layout."""
+    specs = (*signature.inputs, *signature.outputs)
+    if not any(len(spec.shape) in RANKS for spec in specs):
+        raise StepError(
+            f"{option}={layout}: no input or output is an image (rank 4 or 5): "
+            f"{', '.join(map(str, specs))}",
+            f"leave {option} out",
+        )
 
 
 def data_shape(spec: TensorSpec) -> tuple[int | str, ...]:

@@ -15,10 +15,14 @@ FORMATS: dict[Format, str] = {
     "saved_model": "TensorFlow SavedModel (folder)",
     "onnx": "ONNX (.onnx)",
     "tflite": "TFLite / LiteRT (.tflite)",
+    "ort": "ONNX Runtime's own format (.ort)",
     "torch": "torch.export program (.pt2)",
     "sklearn": "scikit-learn estimator in skops format (.skops)",
 }
 
+
+RESULTS_ONLY = frozenset({"ort"})
+"""Formats that a pass makes and no source has."""
 
 Layout = Literal["nchw", "nhwc"]
 """Where the channels of an image (or a volume, or a sequence of them) are: second or last."""
@@ -77,15 +81,20 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     promises: tuple[Promise, ...] = ()
 
     @property
-    def size(self) -> int:
-        """Bytes of all files, those that an ONNX file names included."""
+    def files(self) -> tuple[Path, ...]:
+        """The model's files, sorted by name; those that an ONNX file names included."""
+        if self.path.is_dir():
+            return tuple(sorted(file for file in self.path.rglob("*") if file.is_file()))
         if self.format == "onnx":
-            from taxiway.model.onnx_file import size_of
+            from taxiway.safety.onnx_external import external_names
 
-            return size_of(self.path)
-        if self.path.is_file():
-            return self.path.stat().st_size
-        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+            return (self.path, *(self.path.parent / n for n in sorted(external_names(self.path))))
+        return (self.path,)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(file.stat().st_size for file in self.files)
 
     def to_dict(self, root: Path) -> dict[str, Any]:
         """JSON form with the path relative to `root`, so that a stored step can be moved."""

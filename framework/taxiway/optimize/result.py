@@ -7,19 +7,22 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from taxiway.errors import StepError
-from taxiway.model import Model, Signature, TensorSpec
+from taxiway.model import Format, Model, Signature, TensorSpec
 
 
-def optimized(before: Model, path: Path) -> Model:
+def optimized(before: Model, path: Path, format: Format | None = None) -> Model:
     """The model at `path`, loaded once in its runtime and held against the model it came from.
 
-    Raises StepError that names the input or output that was lost, renamed or reshaped. A dtype
+    format: where the pass gives another one than it takes. Raises StepError that names the input or
+    output that was lost, renamed or reshaped. A dtype
     may change: quantization does that.
     """
     from taxiway.model.inspect import describe
     from taxiway.model.runners import open_runner
+    from taxiway.safety.keras_file import digest
 
-    after = describe(path, before.format)
+    # Code that a pass writes anew is the code of the file that was trusted.
+    after = describe(path, format or before.format, digest(path) if before.trusted else None)
     open_runner(after)
     for kind, old, new in (
         ("inputs", before.signature.inputs, after.signature.inputs),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from taxiway.model import Model
 from taxiway.parity.tolerance import PRECISIONS, Name
+from taxiway.safety.ort_model import graphs, opened
 from taxiway.safety.protobuf import BYTES, VARINT, Malformed, fields, submessages, text
 
 _QUANTIZED_OPS = {
@@ -22,8 +23,11 @@ _QUANTIZED_OPS = {
     "DequantizeLinear",
 }
 _INT4_OPS = {"MatMulNBits", "MatMulBnb4"}
+_READS_INTEGERS = {"Cast", "Gather", "GatherBlockQuantized"}
+"""With an integer weight as their first input: weight-only quantization, as DequantizeLinear is."""
 _MICROSOFT = "com.microsoft"
-_FLOAT16, _BFLOAT16, _INT16, _INT4 = 10, 16, (4, 5), (21, 22)
+_QUANTIZED_PREFIXES = ("QLinear", "QGemm", "QAttention", "DynamicQuantize")
+_FLOAT16, _BFLOAT16, _INT16, _INT4, _INT8 = 10, 16, (4, 5), (21, 22), (2, 3)
 """TensorProto.DataType of onnx.proto."""
 
 
@@ -39,6 +43,8 @@ def precision_of(model: Model) -> Name:
     with suppress(Malformed, OSError, ValueError, KeyError, zipfile.BadZipFile):
         if model.format == "onnx":
             found.update(_onnx(model.path))
+        elif model.format == "ort":
+            found.update(_ort(model.path))
         elif model.format == "tflite":
             found.update(_tflite(model.path))
         elif model.format == "keras":
@@ -65,6 +71,7 @@ def _onnx(path: Path) -> set[Name]:
     quantized = False
     for nodes, initializers in _graphs(data):
         types.update(_number(tensor, 2) for tensor in initializers)
+        matrices = {_text(t, 8) for t in initializers if _is_integer_matrix(t)}
         for node in nodes:
             op, domain = _text(node, 4), _text(node, 7)
             if op == "Cast":
@@ -72,9 +79,18 @@ def _onnx(path: Path) -> set[Name]:
                 types.update(kind for kind in casts if kind in (_FLOAT16, _BFLOAT16))
             if op in _INT4_OPS:
                 found.add("int4")
-            quantized |= op in _QUANTIZED_OPS or (
-                domain == _MICROSOFT and op.startswith(("QLinear", "QGemm", "DynamicQuantize"))
-            )
+            quantized |= op in _READS_INTEGERS and _text(node, 1) in matrices
+            quantized |= _quantized(op, domain)
+    return found | _of_types(types, quantized)
+
+
+def _quantized(op: str, domain: str) -> bool:
+    """Whether an operator computes with integers, or stands between them and real numbers."""
+    return op in _QUANTIZED_OPS or (domain == _MICROSOFT and op.startswith(_QUANTIZED_PREFIXES))
+
+
+def _of_types(types: set[int], quantized: bool) -> set[Name]:
+    found: set[Name] = set()
     if _FLOAT16 in types:
         found.add("fp16")
     if _BFLOAT16 in types:
@@ -82,6 +98,34 @@ def _onnx(path: Path) -> set[Name]:
     if quantized:
         found.add("int4" if types & {*_INT4} else "int16" if types & {*_INT16} else "int8")
     return found
+
+
+def _ort(path: Path) -> set[Name]:
+    """Operators and types of initializers, as in ONNX; a Cast says its type in an attribute, too."""
+    found: set[Name] = set()
+    types: set[int] = set()
+    quantized = False
+    with opened(path) as session:
+        for graph in graphs(session):
+            types.update(tensor.number("DataType") for tensor in graph.tables("Initializers"))
+            for node in graph.tables("Nodes"):
+                op = node.text("OpType")
+                if op == "Cast":
+                    casts = [a.number("I") for a in node.tables("Attributes")]
+                    types.update(kind for kind in casts if kind in (_FLOAT16, _BFLOAT16))
+                if op in _INT4_OPS:
+                    found.add("int4")
+                quantized |= _quantized(op, node.text("Domain"))
+    return found | _of_types(types, quantized)
+
+
+def _is_integer_matrix(tensor: memoryview) -> bool:
+    dims = 0
+    for field in fields(tensor):
+        if field.number == 1:
+            # Packed, or one field for each.
+            dims += 1 if field.wire_type == VARINT else sum(byte < 0x80 for byte in field.data)
+    return dims > 1 and _number(tensor, 2) in (*_INT8, *_INT4)
 
 
 def _graphs(data: mmap.mmap) -> Iterator[tuple[list[memoryview], list[memoryview]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -20,12 +20,14 @@ class Selection:
     """The part of a dataset that one step reads; only this part enters the step's cache key.
 
     samples: the first n rows in the split's own order; None takes all.
-    labels: whether the labels are read, too.
+    labels: whether the labels are read, too. unlabelled: what a recipe without labels can do instead,
+    as words of a hint.
     """
 
     split: str
     samples: int | None = None
     labels: bool = False
+    unlabelled: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,17 @@ from taxiway.model import Format
 from taxiway.plugins.config import Config
 from taxiway.plugins.step import Step
 
-SECTIONS = ("source", "data", "convert", "optimize", "parity", "evaluate", "deploy")
+SECTIONS = (
+    "source",
+    "data",
+    "convert",
+    "optimize",
+    "calibration",
+    "parity",
+    "evaluate",
+    "ledger",
+    "deploy",
+)
 """What a recipe may have, in the order of the steps."""
 GROUPS = (*SECTIONS, "converter")
 """Entry-point groups, `taxiway.` before each: converters are chosen by the planner."""
@@ -32,6 +42,7 @@ EXTRAS = {
     "tf2onnx": "tensorflow",
     "ai_edge_quantizer": "tensorflow",
     "h5py": "tensorflow",
+    "onnxslim": "tensorflow",
     "fsspec": "remote",
     "huggingface_hub": "remote",
     "s3fs": "s3",

@@ -16,7 +16,7 @@ from taxiway.plugins.config import Config
 from taxiway.plugins.dataset import Dataset, Selection
 
 Property = Literal[
-    "trained", "pruned", "channels pruned", "clustered", "quantized", "float16", "fused"
+    "trained", "pruned", "channels pruned", "clustered", "quantized", "float16", "fused", "sparse"
 ]
 """What a pass leaves in a model; the table of orders (docs/passes.md) is made of these."""
 
@@ -46,7 +46,9 @@ def unheard(note: Note) -> None:
 
 
 Told = Callable[[str, Mapping[str, Any]], None]
-"""`tell(subject, facts)`: JSON that the run shows beside the step's result, such as a training's curve."""
+"""`tell(subject, facts)`: JSON that is kept beside the step's result, such as a training's curve.
+
+`summary` among the facts is a sentence, and `warnings` a list of them, that people are shown."""
 
 
 def untold(subject: str, facts: Mapping[str, Any]) -> None:
@@ -62,6 +64,15 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A model on its way from source to result: the step that made it, and that step's plugin."""
+
+    step: str
+    plugin: str
+    model: Model
+
+
+@dataclass(frozen=True)
 class Context:
     """What a step gets besides its model and its options.
 
@@ -69,6 +80,7 @@ class Context:
     reference: for `parity`, the model that went into the step which is judged.
     approximates: for `parity`, whether that step changes the model on purpose.
     baseline: for `evaluate`, what the same evaluation measured on the source.
+    chain: for `ledger`, the models from the source to the result, in order.
     data: the recipe's dataset; a step reads only what its `reads` declared.
     figures: what `evaluate` measured and what the gates said, for `deploy`.
     note: tells of a repair; it ends in the step's record.
@@ -84,6 +96,7 @@ class Context:
     reference: Model | None = None
     approximates: bool = False
     baseline: Measurement | None = None
+    chain: tuple[Stage, ...] = ()
     data: Dataset | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
@@ -108,7 +121,7 @@ class Step:
     measures the difference, refuses other shapes, dtypes and NaN, and leaves the rest to the gates.
     trains: the step fits weights: its process gets all cores, and none that measured anything before.
     needs: which earlier results the step gets, and depends on: `model`,
-    `reference`, `baseline`, `evaluation`.
+    `reference`, `baseline`, `evaluation`, `chain`.
     """
 
     section: ClassVar[str]
@@ -135,7 +148,8 @@ class Step:
         return ()
 
     def lacks(self, path: Path, options: Any) -> tuple[str, ...]:
-        """What the model at `path` has and this step cannot take, such as `Unique (2 nodes)`.
+        """What the model at `path` has and this step cannot take, such as `Unique (2 nodes)`; of a pass,
+        why it cannot be applied.
 
         Asked by the plan: it reads the file's structure, imports no framework and runs nothing.
         """
@@ -202,6 +216,8 @@ class Pass(Step):
     undoes: what an earlier pass established and this one would lose -> why; an error when planned.
     weakens: what it makes less of -> why; a warning when planned.
     renews: its result is another network: what earlier passes promised of single weights ends here.
+    calibrates: it sets ranges by samples, the first of its `reads`: the plan has them examined before.
+    instead: what to try where the ledger finds that it bought no time, in a few words.
     """
 
     section = "optimize"
@@ -209,8 +225,25 @@ class Pass(Step):
     undoes: ClassVar[Mapping[Property, str]] = {}
     weakens: ClassVar[Mapping[Property, str]] = {}
     renews: ClassVar[bool] = False
+    calibrates: ClassVar[bool] = False
+    instead: ClassVar[str | None] = None
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
+        raise NotImplementedError
+
+
+class Calibration(Step):
+    """Examines the samples by which a pass will set ranges, on the model that the pass gets.
+
+    The figures are JSON and hold `warnings`, each a sentence for people. Samples that no range can be
+    learnt from are a StepError. The planner fills in the options `split`, `samples`, `labels` and `test`
+    where they are null.
+    """
+
+    section = "calibration"
+    runs_model = True
+
+    def run(self, model: Model, options: Any, context: Context) -> dict[str, Any]:
         raise NotImplementedError
 
 
@@ -248,6 +281,30 @@ class Evaluate(Step):
     def compares(self, options: Any) -> bool:
         """Whether the source is measured, too."""
         return False
+
+    def quality(self, model: Model, options: Any, context: Context) -> dict[str, Any]:
+        """The figures that tell how good the answers are, without time and memory; `n` among them.
+
+        Nothing where the plugin does not part the two.
+        """
+        return {}
+
+    def run(self, model: Model, options: Any, context: Context) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class Ledger(Step):
+    """Says what each pass bought: every model of the run beside the one before it, in one sitting.
+
+    It gets them as `context.chain`, and what the evaluation said of the first and the last. The figures
+    are JSON: `{"rows": [...], "warnings": [...]}`. `options.split` and `options.evaluate` are filled in
+    by the planner where they are null.
+    """
+
+    section = "ledger"
+    runs_model = True
+    machine_dependent = True
+    needs = frozenset({"model", "baseline", "evaluation", "chain"})
 
     def run(self, model: Model, options: Any, context: Context) -> dict[str, Any]:
         raise NotImplementedError

@@ -12,8 +12,11 @@ from rich.text import Text
 
 from taxiway.execute.result import RunResult, StepResult
 from taxiway.plugins.quantity import show_bytes, show_seconds
+from taxiway.report.calibration import calibration
+from taxiway.report.ledger import ledger
 from taxiway.report.proof import conversion
 from taxiway.report.steps import label
+from taxiway.report.told import told
 
 METRICS = {
     "accuracy": "accuracy",
@@ -112,6 +115,10 @@ def summary(result: RunResult) -> RenderableType:
     proofs = list(conversion(result))
     if proofs:
         parts += ["", *proofs]
+    for section in (calibration, told, ledger):
+        lines = list(section(result))
+        if lines:
+            parts += ["", *lines]
     if result.metrics:
         parts += [
             "",
@@ -120,6 +127,8 @@ def summary(result: RunResult) -> RenderableType:
         ]
     if result.verdicts:
         parts += ["", Text("gates", "bold"), verdicts_table(result.verdicts)]
+    for warning in result.warnings:
+        parts += ["", Text.assemble(("warning  ", "yellow"), warning)]
     where = Table(box=None, pad_edge=False, show_header=False)
     where.add_column(style="dim")
     where.add_column(overflow="fold")

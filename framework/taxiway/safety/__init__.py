@@ -13,6 +13,7 @@ _GATES = {
     "keras_weights": "taxiway.safety.keras_weights",
     "saved_model": "taxiway.safety.saved_model",
     "onnx": "taxiway.safety.onnx_model",
+    "ort": "taxiway.safety.ort_model",
     "tflite": "taxiway.safety.tflite_model",
     "torch": "taxiway.safety.torch_program",
     "sklearn": "taxiway.safety.skops_file",

@@ -1,8 +1,8 @@
 """A verifier and reader of flatbuffers: every offset is inside the file before anything follows it.
 
 LiteRT trusts the offsets of a file that it opens. The layout of each table comes from a schema:
-field -> [slot in the vtable, kind, of], kind one of `number`, `numbers`, `string`, `strings`, `table`,
-`tables`, `union`. Format: https://flatbuffers.dev/internals/
+field -> [slot in the vtable, kind, of], kind one of `number`, `numbers`, `string`, `strings`, `structs`
+(of: bytes of one), `table`, `tables`, `union`. Format: https://flatbuffers.dev/internals/
 """
 
 from __future__ import annotations
@@ -90,8 +90,14 @@ class Table:
 
     def text(self, field: str) -> str:
         at, _, _ = self._place(field)
-        if not at:
-            return ""
+        return self._text(at) if at else ""
+
+    def texts(self, field: str) -> list[str]:
+        at, _, _ = self._place(field)
+        start, count = self._vector(at, 4) if at else (0, 0)
+        return [self._text(item) for item in range(start, start + 4 * count, 4)]
+
+    def _text(self, at: int) -> str:
         start, count = self._vector(at, 1)
         if start + count >= len(self._data) or self._data[start + count]:
             raise Malformed(f"a text in a table {self.kind} has no end")
@@ -99,6 +105,21 @@ class Table:
             return bytes(self._data[start : start + count]).decode()
         except UnicodeDecodeError as error:
             raise Malformed(f"a text in a table {self.kind} is no UTF-8") from error
+
+    def structs(self, field: str) -> memoryview:
+        """The bytes of a list of structs, empty where it is absent."""
+        at, _, width = self._place(field)
+        start, count = self._vector(at, width) if at else (0, 0)
+        return self._data[start : start + count * width]
+
+    def holds(self, field: str) -> bool:
+        """Whether the table has the field; one that it leaves out has its default."""
+        return self._place(field)[0] != 0
+
+    def value(self, field: str) -> float:
+        """A number of any kind, a fraction too."""
+        at, _, of = self._place(field)
+        return self._unpack(_CODES[of], at)[0] if at else 0
 
     def table(self, field: str) -> Table | None:
         at, kind, of = self._place(field)
@@ -120,6 +141,10 @@ class Table:
                 self.number(field)
             elif kind == "string":
                 self.text(field)
+            elif kind == "strings":
+                self.texts(field)
+            elif kind == "structs":
+                self.structs(field)
             elif kind in ("table", "union"):
                 inner = self.table(field)
                 if inner is not None:

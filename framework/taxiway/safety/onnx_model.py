@@ -79,7 +79,7 @@ def _messages(root: Any) -> Iterator[Any]:
 
 
 @cache
-def _known_ops() -> dict[str, frozenset[str]]:
+def known_ops() -> dict[str, frozenset[str]]:
     """Domain -> the ops that the installed onnx defines, in any version, and those ONNX Runtime adds."""
     import onnx
 
@@ -122,7 +122,7 @@ def _judge(model: memoryview, folder: Path) -> Iterator[str]:
 
 
 def _operator(node: Operator) -> Iterator[str]:
-    known = _known_ops()
+    known = known_ops()
     if node.domain not in known:
         yield f"op {node.name} of domain '{node.domain}' needs a foreign library"
     elif node.name == "EPContext":

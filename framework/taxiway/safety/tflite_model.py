@@ -19,8 +19,8 @@ MAX_LISTED = 20
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Table]:
-    """The verified Model table. Raises Malformed."""
+def opened(path: Path) -> Iterator[Table]:
+    """The verified Model table of a mapped file; what is read of it is a view. Raises Malformed."""
     with path.open("rb") as stream:
         if path.stat().st_size < 8:
             raise Malformed("it is shorter than a header")
@@ -33,7 +33,7 @@ def _opened(path: Path) -> Iterator[Table]:
 def findings(path: Path) -> list[str]:
     """What is unsafe in the file, one line each; the interpreter is not started."""
     try:
-        with _opened(path) as model:
+        with opened(path) as model:
             found = list(dict.fromkeys(_judge(model, path.stat().st_size)))
     except Malformed as error:
         return [f"it is no readable TFLite model: {error}"]
@@ -45,7 +45,7 @@ def findings(path: Path) -> list[str]:
 def custom_ops(path: Path) -> list[str] | None:
     """Names of the custom ops that a TFLite file uses, sorted; None where it cannot be read."""
     try:
-        with _opened(path) as model:
+        with opened(path) as model:
             return sorted(
                 {code.text("CustomCode") for code in model.tables("OperatorCodes")} - {""}
             )

@@ -32,13 +32,21 @@ from taxiway.testing.models import (  # noqa: E402
     SourceContract,
     TargetContract,
 )
-from taxiway.testing.results import DeployContract, EvaluateContract, ParityContract  # noqa: E402
+from taxiway.testing.results import (  # noqa: E402
+    CalibrationContract,
+    DeployContract,
+    EvaluateContract,
+    LedgerContract,
+    ParityContract,
+)
 
 __all__ = [
+    "CalibrationContract",
     "ConverterContract",
     "DataSourceContract",
     "DeployContract",
     "EvaluateContract",
+    "LedgerContract",
     "ParityContract",
     "PassContract",
     "PluginContract",

@@ -1,4 +1,4 @@
-"""The contracts of the steps that judge a model or deploy it: parity, evaluate and deploy."""
+"""The contracts of the steps that judge a model or deploy it: parity, evaluate, ledger and deploy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from taxiway.errors import TaxiwayError
 from taxiway.execute.digest import digest_tree
 from taxiway.model import Model
-from taxiway.plugins import Dataset, Measurement, Plugin
+from taxiway.plugins import Dataset, Measurement, Plugin, Stage
 from taxiway.testing.contract import PluginContract, context_in, digests, step_of
 from taxiway.testing.datasets import WatchedDataset
 
@@ -53,6 +53,38 @@ class EvaluateContract(_AtTheEnd):
         assert digests(model.path) == before, "the step changed its input"
         undeclared = watched.read - {*step.reads(config)}
         assert not undeclared, f"reads what reads() does not declare: {undeclared}"
+
+
+class CalibrationContract(_AtTheEnd):
+    """Define `model` and `data` fixtures; options must not name a split."""
+
+    section = "calibration"
+    split: ClassVar[str] = "calibration"
+
+    def test_run(
+        self, plugin: Plugin, config: Any, model: Model, data: Dataset, scratch: Path
+    ) -> None:
+        """Warnings are sentences, the figures plain, finite JSON, and the same again."""
+        step, watched = step_of(plugin, model), WatchedDataset(data)
+        filled = msgspec.structs.replace(config, split=self.split, samples=64)
+        step.check(filled)
+        before = digests(model.path)
+        found = []
+        for attempt in ("first", "second"):
+            context = context_in(scratch / attempt, data=watched)
+            found.append(step.run(model, filled, context))  # type: ignore[attr-defined]
+        assert json.loads(json.dumps(found[0], allow_nan=False)) == found[0]
+        assert found[0] == found[1], "two looks at the same samples differ"
+        assert all(isinstance(warning, str) for warning in found[0]["warnings"])
+        assert digests(model.path) == before, "the step changed its input"
+        undeclared = watched.read - {*step.reads(filled)}
+        assert not undeclared, f"reads what reads() does not declare: {undeclared}"
+
+    def test_without_samples_is_a_user_error(
+        self, plugin: Plugin, config: Any, model: Model, scratch: Path
+    ) -> None:
+        with pytest.raises(TaxiwayError):
+            step_of(plugin, model).run(model, config, context_in(scratch / "work"))  # type: ignore[attr-defined]
 
 
 class ParityContract(_AtTheEnd):
@@ -105,6 +137,31 @@ class ParityContract(_AtTheEnd):
         context = context_in(scratch / "work", reference=model)
         with pytest.raises(TaxiwayError):
             step_of(plugin, model).run(model, config, context)  # type: ignore[attr-defined]
+
+
+class LedgerContract(_AtTheEnd):
+    """Define `model` and `data` fixtures; options must not name a split."""
+
+    section = "ledger"
+    split: ClassVar[str] = "test"
+
+    def test_run(
+        self, plugin: Plugin, config: Any, model: Model, data: Dataset, scratch: Path
+    ) -> None:
+        """A row for every model; the figures are plain, finite JSON."""
+        step, watched = step_of(plugin, model), WatchedDataset(data)
+        filled = msgspec.structs.replace(config, split=self.split)
+        step.check(filled)
+        before = digests(model.path)
+        chain = (Stage("source", "any", model), Stage("convert", "any", model))
+        context = context_in(scratch / "ledger", data=watched, chain=chain)
+        figures = step.run(model, filled, context)  # type: ignore[attr-defined]
+        assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+        assert [row["step"] for row in figures["rows"]] == ["source", "convert"]
+        assert isinstance(figures["warnings"], list)
+        assert digests(model.path) == before, "the step changed its input"
+        undeclared = watched.read - {*step.reads(filled)}
+        assert not undeclared, f"reads what reads() does not declare: {undeclared}"
 
 
 class DeployContract(_AtTheEnd):

@@ -111,10 +111,13 @@ def override(*texts: str) -> Callable[[Project], list[str]]:
 
 NONE: set[str] = set()
 DEPLOY = {"deploy"}
-MEASURE = {"evaluate.source", "evaluate", "deploy"}
+LEDGER = {"ledger"}
+MEASURE = {"evaluate.source", "evaluate", "ledger", "deploy"}
 PROVE_PASS = {"parity.optimize.quantize_static"}
-QUANTIZE = {"optimize.quantize_static", *PROVE_PASS, "evaluate", "deploy"}
-CONVERT = {"convert", "parity.convert", *QUANTIZE}
+EXAMINE = {"calibration.quantize_static"}
+"""It looks at more rows of both splits than the pass and the evaluation read."""
+QUANTIZE = {"optimize.quantize_static", *PROVE_PASS, "evaluate", "ledger", "deploy"}
+CONVERT = {"convert", "parity.convert", *EXAMINE, *QUANTIZE}
 HOP = {"onnx": {"convert.saved_model", "parity.convert.saved_model"}, "tflite": NONE}
 PROVE = {
     "tflite": {"parity.convert", *PROVE_PASS},
@@ -133,14 +136,15 @@ MUTATIONS: dict[str, tuple[Callable[[Project], Any], Any]] = {
     "label of a test row": (lambda p: p.row("y_test", 0), MEASURE),
     "label of a test row that is not used": (lambda p: p.row("y_test", MEASURED), NONE),
     "label of a calibration row": (lambda p: p.row("y_train", 0), NONE),
-    "calibration row": (lambda p: p.row("x_train", CALIBRATED - 1), QUANTIZE),
-    "calibration row that is not used": (lambda p: p.row("x_train", CALIBRATED), NONE),
-    "test row": (lambda p: p.row("x_test", MEASURED - 1), MEASURE),
-    "test row that the proofs read": (lambda p: p.row("x_test", 0), proven(MEASURE)),
-    "test row that is not used": (lambda p: p.row("x_test", MEASURED), NONE),
+    "calibration row": (lambda p: p.row("x_train", CALIBRATED - 1), QUANTIZE | EXAMINE),
+    "calibration row that is not used": (lambda p: p.row("x_train", CALIBRATED), EXAMINE),
+    "test row": (lambda p: p.row("x_test", MEASURED - 1), MEASURE | EXAMINE),
+    "rounds of the ledger": (override("ledger.rounds=7"), LEDGER),
+    "test row that the proofs read": (lambda p: p.row("x_test", 0), proven(MEASURE | EXAMINE)),
+    "test row that is not used": (lambda p: p.row("x_test", MEASURED), EXAMINE),
     "type of the test rows": (
         lambda p: p.array("x_test", lambda x: x.astype(np.float64)),
-        proven(MEASURE),
+        proven(MEASURE | EXAMINE),
     ),
     "archive of other compression": (lambda p: p.array("x_test", lambda x: x), NONE),
     "archive of another name": (rename, NONE),
@@ -149,18 +153,19 @@ MUTATIONS: dict[str, tuple[Callable[[Project], Any], Any]] = {
     "recipe's comment": (lambda p: append_text(p), NONE),
     "recipe's name": (lambda p: edit(p, f"name: {p.name}", "name: other"), DEPLOY),
     "recipe's description": (override("description=for the tests"), DEPLOY),
-    "seed": (override("seed=1"), proven(QUANTIZE | MEASURE)),
+    "seed": (override("seed=1"), proven(QUANTIZE | MEASURE | EXAMINE)),
     "time limit": (override("limits.time=1 min"), NONE),
     "memory limit": (override("limits.memory=3 GiB"), NONE),
-    "scale": (override("data.scale=0.125"), proven(QUANTIZE | MEASURE)),
-    "offset": (override("data.offset=1"), proven(QUANTIZE | MEASURE)),
-    "class names": (override("data.class_names=[a,b,c,d,e,f,g,h,i,j]"), DEPLOY),
+    "scale": (override("data.scale=0.125"), proven(QUANTIZE | MEASURE | EXAMINE)),
+    "offset": (override("data.offset=1"), proven(QUANTIZE | MEASURE | EXAMINE)),
+    "class names": (override("data.class_names=[a,b,c,d,e,f,g,h,i,j]"), DEPLOY | EXAMINE),
     "default said explicitly": (override("data.offset=0.0", "evaluate.split=test"), NONE),
     "samples of the calibration": (
         override("optimize.quantize_static.calibration.samples=65"),
-        QUANTIZE,
+        QUANTIZE | EXAMINE,
     ),
     "option of a pass": (override("optimize.quantize_static.granularity=per_tensor"), QUANTIZE),
+    "option of the doctor": (override("calibration.settled=0.8"), EXAMINE),
     "samples of the evaluation": (override("evaluate.samples=101"), MEASURE),
     "samples of the proofs": (override("parity.samples=33"), PROVE),
     "split of the proofs said explicitly": (override("parity.split=test"), NONE),
@@ -202,12 +207,12 @@ MUTATIONS: dict[str, tuple[Callable[[Project], Any], Any]] = {
     ),
     "version of ai-edge-litert": (
         lambda p: p.upgrade("ai-edge-litert"),
-        {"tflite": QUANTIZE | PROVE["tflite"], "onnx": NONE},
+        {"tflite": QUANTIZE | EXAMINE | PROVE["tflite"], "onnx": NONE},
     ),
     "version of tf2onnx": (lambda p: p.upgrade("tf2onnx"), {"tflite": NONE, "onnx": CONVERT}),
     "version of onnxruntime": (
         lambda p: p.upgrade("onnxruntime"),
-        {"tflite": NONE, "onnx": QUANTIZE | {"parity.convert"}},
+        {"tflite": NONE, "onnx": QUANTIZE | EXAMINE | {"parity.convert"}},
     ),
     "version of a library that no step uses": (lambda p: p.upgrade("hydra-core"), NONE),
     "machine": (
@@ -240,12 +245,17 @@ def test_without_a_baseline_only_what_compares_is_renewed(project: Project) -> N
     dropped = [f"~evaluate.gates.{gate}" for gate in gates[project.name].strip("[]").split(",")]
     after = project.keys(["evaluate.baseline=none", *dropped])
     assert set(before) - set(after) == {"evaluate.source"}
-    assert {name for name in after if before[name] != after[name]} == {"evaluate", "deploy"}
+    assert {name for name in after if before[name] != after[name]} == {
+        "evaluate",
+        "ledger",
+        "deploy",
+    }
 
 
 def test_two_steps_of_one_plugin_have_keys_of_their_own(project: Project) -> None:
-    again = project.keys(["+optimize@optimize.again=float16"])
-    assert len(set(again.values())) == len(again)
+    keys_of = project.keys()
+    assert {"evaluate.source", "evaluate", "parity.convert", *PROVE_PASS} <= set(keys_of)
+    assert len(set(keys_of.values())) == len(keys_of)
 
 
 @pytest.mark.parametrize(

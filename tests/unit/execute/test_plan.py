@@ -14,6 +14,7 @@ def test_each_step_says_what_it_takes_and_uses(onnx_recipe: Path) -> None:
     plan = taxiway.load(onnx_recipe).plan()
     assert [(s.name, s.takes, s.gives, dict(s.uses)) for s in plan.steps] == [
         ("source", None, "onnx", {}),
+        ("calibration.quantize_static", "onnx", None, {"model": "source"}),
         ("optimize.quantize_static", "onnx", "onnx", {"model": "source"}),
         (
             "parity.optimize.quantize_static",
@@ -28,9 +29,25 @@ def test_each_step_says_what_it_takes_and_uses(onnx_recipe: Path) -> None:
             None,
             {"model": "optimize.quantize_static", "baseline": "evaluate.source"},
         ),
+        (
+            "ledger",
+            "onnx",
+            None,
+            {
+                "model": "optimize.quantize_static",
+                "baseline": "evaluate.source",
+                "evaluation": "evaluate",
+                "chain.0": "source",
+                "chain.1": "optimize.quantize_static",
+            },
+        ),
         ("deploy", "onnx", None, {"model": "optimize.quantize_static", "evaluation": "evaluate"}),
     ]
     assert plan.artifact.name == "optimize.quantize_static"
+
+
+QUANTIZE = "calibration.quantize_static optimize.quantize_static"
+PROOF = "parity.optimize.quantize_static"
 
 
 @pytest.mark.parametrize(
@@ -38,25 +55,45 @@ def test_each_step_says_what_it_takes_and_uses(onnx_recipe: Path) -> None:
     [
         (
             ["deploy=null"],
-            "source optimize.quantize_static parity.optimize.quantize_static evaluate.source evaluate",
+            f"source {QUANTIZE} {PROOF} evaluate.source evaluate ledger",
         ),
         (
             ["evaluate=null", "deploy=null"],
-            "source optimize.quantize_static parity.optimize.quantize_static",
+            f"source {QUANTIZE} {PROOF} ledger",
         ),
-        (["parity=null"], "source optimize.quantize_static evaluate.source evaluate deploy"),
+        (
+            ["parity=null"],
+            f"source {QUANTIZE} evaluate.source evaluate ledger deploy",
+        ),
+        (
+            ["ledger=null"],
+            f"source {QUANTIZE} {PROOF} evaluate.source evaluate deploy",
+        ),
+        (
+            ["calibration=null"],
+            f"source optimize.quantize_static {PROOF} evaluate.source evaluate ledger deploy",
+        ),
         (["~optimize.quantize_static"], "source evaluate.source evaluate deploy"),
         (
             ["evaluate.baseline=none", "~evaluate.gates.accuracy"],
-            "source optimize.quantize_static parity.optimize.quantize_static evaluate deploy",
+            f"source {QUANTIZE} {PROOF} evaluate ledger deploy",
         ),
         (
-            ["+optimize@optimize.again=float16"],
-            "source optimize.quantize_static parity.optimize.quantize_static optimize.again "
-            "parity.optimize.again evaluate.source evaluate deploy",
+            ["+optimize@optimize.first=simplify"],
+            f"source {QUANTIZE} {PROOF} optimize.first "
+            "parity.optimize.first evaluate.source evaluate ledger deploy",
         ),
     ],
-    ids=["no deploy", "model only", "no proof", "no pass", "no baseline", "two passes"],
+    ids=[
+        "no deploy",
+        "model only",
+        "no proof",
+        "no ledger",
+        "no doctor",
+        "no pass",
+        "no baseline",
+        "two passes",
+    ],
 )
 def test_what_a_recipe_leaves_out_is_no_step(overrides, names: str, onnx_recipe: Path) -> None:
     plan = taxiway.load(onnx_recipe, overrides).plan()

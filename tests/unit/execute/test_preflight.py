@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import taxiway
@@ -20,6 +21,18 @@ defaults:
   - _self_
 name: words
 source: {path: words.onnx}
+parity: {allow_random: true}
+"""
+
+
+AGAIN = """\
+defaults:
+  - base
+  - source: onnx
+  - optimize: [quantize_dynamic]
+  - _self_
+name: again
+source: {path: int8.onnx}
 parity: {allow_random: true}
 """
 
@@ -98,3 +111,32 @@ def test_an_opset_that_lacks_an_operator_is_said_by_the_plan(
     recipe = taxiway.load(tmp_path / "words.yaml", [f"convert.opset={opset}"]).composed
     blocked = [attempt.reason for attempt in settle(recipe, Store(tmp_path / "store")).blocked]
     assert blocked == ([f"onnx has nothing for {lacking}"] if lacking else [])
+
+
+def test_a_pass_that_cannot_be_applied_is_said_by_the_plan(tmp_path: Path, capsys) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    value = helper.make_tensor_value_info
+    scale = numpy_helper.from_array(np.float32(0.1), "scale")
+    zero = numpy_helper.from_array(np.uint8(3), "zero")
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+    ]
+    ends = ([value("x", TensorProto.FLOAT, ["n", 4])], [value("y", TensorProto.FLOAT, ["n", 4])])
+    graph = helper.make_graph(nodes, "g", *ends, [scale, zero])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.save(model, tmp_path / "int8.onnx")
+    recipe = tmp_path / "again.yaml"
+    recipe.write_text(AGAIN)
+    store = tmp_path / "store"
+    assert main(["plan", str(recipe), "--store", str(store)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "blocked quantize_dynamic cannot be applied: int8.onnx is quantized already" in shown
+    with pytest.raises(
+        StepError, match=r"int8\.onnx is quantized already.*nothing was run"
+    ) as caught:
+        taxiway.load(recipe).run(output=tmp_path / "runs", store=store)
+    assert caught.value.hint == "drop the pass: '~optimize.quantize_dynamic'"
+    assert not list((store / "steps").iterdir())

@@ -15,7 +15,7 @@ from taxiway.safety.tensorflow_ops import why_not
 
 SCRIPTS = Path(__file__).parents[3] / "docs" / "allowlists"
 FULL = os.environ.get("TAXIWAY_ATTACKS") == "full"
-QUICK = ("onnxruntime_ops", "tflite_schema")
+QUICK = ("onnxruntime_ops", "ort_schema", "tflite_schema")
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SCRIPTS.glob("*.py")))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from taxiway.convert.from_onnx.names import after
-from taxiway.convert.onnx_names import subgraphs
 from taxiway.convert.preflight_onnx_tflite import CONTROL_FLOW, missing_ops
 from taxiway.errors import StepError
+from taxiway.model.onnx_graph import subgraphs
 
 _DTYPES = frozenset(
     {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from taxiway.convert.onnx_names import subgraphs
 from taxiway.convert.repairs.repair import Repair
+from taxiway.model.onnx_graph import subgraphs
 
 _OP = "Erfc"
 

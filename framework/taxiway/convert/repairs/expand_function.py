@@ -6,8 +6,8 @@ from typing import Any
 
 from taxiway.convert.from_onnx.converters import converted_ops
 from taxiway.convert.from_onnx.lowerings import lowering
-from taxiway.convert.onnx_names import subgraphs
 from taxiway.convert.repairs.repair import Repair
+from taxiway.model.onnx_graph import subgraphs
 
 
 def applies(model: Any) -> int:

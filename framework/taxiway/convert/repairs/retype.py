@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from taxiway.convert.onnx_names import subgraphs
+from taxiway.model.onnx_graph import subgraphs
 
 _TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "stash_type", "softmax_precision")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from taxiway.convert.onnx_names import subgraphs
 from taxiway.convert.repairs.known_values import KnownValues, computed
 from taxiway.convert.repairs.repair import Repair
+from taxiway.model.onnx_graph import subgraphs
 
 LIMIT = 256
 """Passes of a loop; each becomes a copy of its body."""

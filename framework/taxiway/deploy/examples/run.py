@@ -58,7 +58,7 @@ def load_litert(path: Path, signature: Spec) -> Run:
 
 
 def load_onnxruntime(path: Path, signature: Spec) -> Run:
-    """An ONNX model on the CPU."""
+    """A model of ONNX Runtime on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -68,7 +68,7 @@ def load_onnxruntime(path: Path, signature: Spec) -> Run:
     return lambda stored: dict(zip(names, session.run(names, stored), strict=True))
 
 
-LOADERS = {"tflite": load_litert, "onnx": load_onnxruntime}
+LOADERS = {"tflite": load_litert, "onnx": load_onnxruntime, "ort": load_onnxruntime}
 
 
 def preprocess(raw: Array, steps: dict[str, Any]) -> Array:

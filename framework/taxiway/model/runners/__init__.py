@@ -32,7 +32,7 @@ def open_runner(model: Model, threads: int = 1) -> Runner:
 
     Raises StepError where the runtime cannot load it.
     """
-    if model.format == "onnx":
+    if model.format in ("onnx", "ort"):
         from taxiway.model.runners.onnx_runner import OnnxRunner
 
         return OnnxRunner(model, threads)
@@ -59,6 +59,7 @@ def runtime_of(format: Format) -> str:
     """The name of the runtime that executes a format, as reports show it."""
     others = {
         "onnx": "ONNX Runtime",
+        "ort": "ONNX Runtime",
         "tflite": "LiteRT",
         "torch": "PyTorch",
         "sklearn": "scikit-learn",
@@ -70,6 +71,7 @@ def runtime_libraries(format: Format | None) -> tuple[str, ...]:
     """The distributions whose versions decide what a model of this format gives."""
     libraries = {
         "onnx": ("onnxruntime",),
+        "ort": ("onnxruntime",),
         "tflite": ("ai-edge-litert",),
         "keras": ("tensorflow", "keras", "tf-keras"),
         "saved_model": ("tensorflow",),

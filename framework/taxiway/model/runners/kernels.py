@@ -18,7 +18,7 @@ def open_plain(model: Model, threads: int = 1) -> Runner | None:
 
     Raises StepError where the runtime cannot load it.
     """
-    if model.format == "onnx":
+    if model.format in ("onnx", "ort"):
         from taxiway.model.runners.onnx_runner import OnnxRunner
 
         return OnnxRunner(model, threads, "plain")

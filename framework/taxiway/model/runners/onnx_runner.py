@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime on the CPU: models in ONNX, and in its own format."""
 
 from __future__ import annotations
 
@@ -25,14 +25,10 @@ class OnnxRunner:
     def __init__(self, model: Model, threads: int, kernels: Kernels = "fast") -> None:
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options = session_options(threads)
         if kernels == "plain":
             # Without fusions and blocked layouts the same sums are done in another order.
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         disabled = []
         if model.size > LARGE:
             # https://github.com/microsoft/onnxruntime: onnxruntime_session_options_config_keys.h
@@ -63,3 +59,15 @@ class OnnxRunner:
             return onnx_values.run(self._session, self._outputs, stored)
         outputs: list[Any] = self._session.run(self._outputs, stored)
         return outputs
+
+
+def session_options(threads: int) -> Any:
+    """onnxruntime.SessionOptions on so many threads that do not spin, and say errors only."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options

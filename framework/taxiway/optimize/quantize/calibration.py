@@ -55,6 +55,7 @@ class Feeds:
         size = fixed_batch(model.signature) or 1
         batches = data.batches(selection, -(-READ_SIZE // size) * size)
         first = self._stored(next(batches))
+        self._check_shapes(first)
         self._batches = chain([first], map(self._stored, batches))
         ranks = {spec.name: len(spec.shape) for spec in model.signature.inputs}
         self._size = 0 if all(a.ndim > ranks[name] for name, a in first.items()) else size
@@ -75,6 +76,15 @@ class Feeds:
                 span = np.minimum(np.arange(start, start + step), rows - 1)
                 chosen = span if self._size else start
                 yield {name: array[chosen] for name, array in batch.items()}
+
+    def _check_shapes(self, rows: Feed) -> None:
+        """Raise StepError where samples do not have an input's shape, with both."""
+        from taxiway.model.runners.binding import check_shape
+
+        for spec in self._signature.inputs:
+            shape = rows[spec.name].shape
+            lone = len(shape) == len(spec.shape) + 1
+            check_shape(spec, shape[1:] if lone else shape, skip=0 if lone else 1)
 
     def _stored(self, batch: Batch) -> Feed:
         from taxiway.model.runners.binding import bind, store

@@ -35,3 +35,16 @@ def this_cpu() -> IntegerTypes:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     flags = next((line.partition(":")[2] for line in lines if line.startswith("flags")), "")
     return integer_types(platform.machine(), frozenset(flags.split()))
+
+
+def types_for(wanted: str | None, cpu: IntegerTypes) -> IntegerTypes:
+    """The types that a recipe names as `u8s8` (activations, weights), or the CPU's own for None.
+
+    Products of two unsigned bytes are added in 32 bits and cannot saturate; those with signed
+    weights keep to the range that the CPU needs.
+    """
+    if wanted is None:
+        return cpu
+    names = {"u": "QUInt8", "s": "QInt8"}
+    activation, weight = names[wanted[0]], names[wanted[2]]
+    return IntegerTypes(activation, weight, cpu.reduce_range and weight == "QInt8")

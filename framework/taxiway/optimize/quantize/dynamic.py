@@ -20,6 +20,7 @@ class QuantizeDynamic(Quantizing):
     """
 
     Config = QuantizeDynamicConfig
+    instead = "convolutions gain from quantize_static"
     implementations = {
         "tflite": "taxiway.optimize.quantize.tflite.dynamic:TFLiteDynamic",
         "onnx": "taxiway.optimize.quantize.onnx.dynamic:OnnxDynamic",

@@ -32,6 +32,8 @@ class QuantizeInt16(Quantizing):
     """
 
     Config = QuantizeInt16Config
+    instead = "it is made for signal processors and microcontrollers"
+    calibrates = True
     implementations = {
         "tflite": "taxiway.optimize.quantize.tflite.int16:TFLiteInt16",
         "onnx": "taxiway.optimize.quantize.onnx.int16:OnnxInt16",

@@ -12,8 +12,9 @@ from msgspec import Meta
 
 from taxiway.errors import StepError
 
-Precision = Literal["float32", "float16"]
-"""What an operator is kept in while others are quantized."""
+Precision = Literal["float32", "float16", "int8_weights"]
+"""What an operator is kept in while others are quantized. float16: its weights are stored so.
+int8_weights: its weights are stored in 8 bits, with a scale per output channel; it computes in float32."""
 
 OperatorPattern = Annotated[str, Meta(min_length=1, max_length=300)]
 

@@ -47,6 +47,11 @@ class Quantizing(Pass):
     """
 
     establishes = frozenset({"quantized"})
+    undoes = {
+        "quantized": "a weight is quantized once; the second pass would find integers",
+        "float16": "its weights are rounded to 11 bits already, and would be rounded again",
+        "sparse": "it reads dense weights; sparse storage comes last",
+    }
 
     def operators(self, model: Model, options: Any) -> Sequence[Operator]:
         """The operators that this implementation would quantize with these options, in graph order."""
@@ -70,6 +75,16 @@ class Quantizing(Pass):
         from taxiway.optimize.quantize.fallback.search import quantize_with_fallback
 
         return quantize_with_fallback(self, model, options, chosen, context)
+
+    def lacks(self, path: Path, options: Any) -> tuple[str, ...]:
+        """Whether an ONNX file is quantized already; a .tflite does not say it without its tensors."""
+        if path.suffix != ".onnx":
+            return ()
+        from taxiway.model.operators import onnx_operators
+        from taxiway.optimize.quantize.onnx.graph import QUANTIZED
+
+        found = sorted({name for _, name in onnx_operators(path)} & {*QUANTIZED})
+        return (f"{path.name} is quantized already: it has {', '.join(found)}",) if found else ()
 
     def reads(self, options: Any) -> tuple[Selection, ...]:
         """What the fallback reads; an implementation adds its calibration samples."""

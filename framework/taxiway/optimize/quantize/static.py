@@ -21,7 +21,7 @@ class Calibration(Config, frozen=True):
         Literal["minmax", "entropy", "percentile", "distribution"],
         Meta(
             description="minmax takes the smallest and the largest value seen; entropy, percentile "
-            "and distribution cut outliers off, on ONNX only."
+            "and distribution cut outliers off."
         ),
     ] = "minmax"
     percentile: Annotated[
@@ -60,6 +60,8 @@ class QuantizeStatic(Quantizing):
     """
 
     Config = QuantizeStaticConfig
+    instead = "dense layers and transformers may gain from quantize_dynamic"
+    calibrates = True
     implementations = {
         "tflite": "taxiway.optimize.quantize.tflite.static:TFLiteStatic",
         "onnx": "taxiway.optimize.quantize.onnx.static:OnnxStatic",

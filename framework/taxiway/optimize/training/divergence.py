@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
 from taxiway.errors import StepError
 
@@ -19,14 +20,17 @@ class Watch:
     The limit is what the network lost before the first step, or what the best constant guess loses, where
     that is more: a pass may take a trained network apart for a while, as pruning does, yet no sound
     training ends above a guess. It has diverged where the loss is not finite, where the mean of 20 steps
-    is above 10 limits, where the mean of an epoch is above 1.5 limits, and where that of the last epoch is
-    above the limit.
+    is above 10 limits, where the mean of an epoch is above 1.5 limits (10 where the loss of a guess is not
+    known), and where a network that was better than a guess by half ends worse than it.
     """
 
     def __init__(
-        self, start: float, chance: float | None, epochs: int, learning_rate: float
+        self, starts: Sequence[float], chance: float | None, epochs: int, learning_rate: float
     ) -> None:
-        self.limit = max(start, chance or 0.0, 1e-6)
+        """starts: losses before the first step, of validation rows and of the first step."""
+        self.limit = max(*starts, chance or 0.0, 1e-6)
+        self._worse = SOARED if chance is None else WORSE
+        self._collapsed = chance if chance is not None and max(starts) < chance / 2 else None
         self._epochs, self._learning_rate = epochs, learning_rate
         self._window: deque[float] = deque(maxlen=WINDOW)
 
@@ -44,8 +48,8 @@ class Watch:
 
     def epoch(self, loss: float, epoch: int) -> None:
         """Raise StepError where the training has diverged in this epoch. loss: its mean."""
-        allowed = 1.0 if epoch == self._epochs else WORSE
-        if loss > allowed * self.limit * (1 + 1e-3):
+        collapsed = epoch == self._epochs and self._collapsed and loss > self._collapsed
+        if collapsed or loss > self._worse * self.limit:
             raise self.diverged(f"the loss of epoch {epoch} is {loss:.4g}, {self._limit_shown}")
 
     def diverged(self, what: str) -> StepError:

@@ -59,6 +59,10 @@ def fit(
     return _Fit(network, training, context, rows, objective, seen, name).run()
 
 
+_GUESSED_ROWS = 1_000
+"""Rows by which the loss of the best constant guess is told."""
+
+
 class _Fit:
     def __init__(
         self,
@@ -92,7 +96,7 @@ class _Fit:
 
     def run(self) -> History:
         start = self._resumed() or self._first()
-        watch = Watch(*self._start(start), self.training.epochs, self.training.learning_rate)
+        watch = self._watch(start)
         history = start
         for epoch in range(len(start.epochs), self.training.epochs + 1):
             if self._stops(history):
@@ -106,7 +110,10 @@ class _Fit:
     def _first(self) -> History:
         """Before the first step: what the network loses as it is."""
         self.views.advance(self.weights, 0.0)
-        first = self._validated(Epoch(epoch=0, settled=self.views.settled))
+        rows = next(self._batches(1))
+        loss = self.loop.judge(rows)[0] / len(rows)
+        self._require_finite(loss, rows, 0)
+        first = self._validated(Epoch(epoch=0, loss=loss, settled=self.views.settled))
         validation = self.rows.validation
         return History(
             rows=self.rows.train.count,
@@ -114,13 +121,11 @@ class _Fit:
             epochs=(first,),
         )
 
-    def _start(self, history: History) -> tuple[float, float | None]:
-        """The loss before the first step, and that of the best constant guess."""
-        first = next(self._batches(1))
-        loss = history.epochs[0].validation_loss
-        if loss is None:
-            loss = self.loop.judge(first)[0] / len(first)
-        return loss, self.loop.objective.chance(first)
+    def _watch(self, history: History) -> Watch:
+        first = history.epochs[0]
+        starts = [loss for loss in (first.loss, first.validation_loss) if loss is not None]
+        chance = self.loop.objective.chance(next(self.rows.train.in_order(_GUESSED_ROWS)))
+        return Watch(starts, chance, self.training.epochs, self.training.learning_rate)
 
     def _epoch(self, epoch: int, history: History, watch: Watch) -> History:
         began, total, all_steps = time.perf_counter(), 0.0, self.steps * self.training.epochs
@@ -161,22 +166,25 @@ class _Fit:
         for rows in self.rows.validation.in_order(self.size):
             self.loop.objective.check(rows)
             summed, correct = self.loop.judge(rows)
+            self._require_finite(summed, rows, epoch.epoch)
             loss += summed
             right += correct or 0.0
             judged = judged and correct is not None
-        if not np.isfinite(loss):
-            found = self.loop.not_finite(rows)
-            raise StepError(
-                f"the validation loss is {loss} after epoch {epoch.epoch}"
-                + (f": {found} is not finite" if found else ""),
-                f"training.learning_rate={self.training.learning_rate / 10:g}"
-                if epoch.epoch
-                else "look for NaN in the data and in the model",
-            )
         return msgspec.structs.replace(
             epoch,
             validation_loss=loss / count,
             validation_accuracy=right / count if judged else None,
+        )
+
+    def _require_finite(self, loss: float, rows: Any, epoch: int) -> None:
+        if np.isfinite(loss):
+            return
+        found = self.loop.not_finite(rows)
+        cause = f": {found} is not finite" if found else ""
+        lower = f"training.learning_rate={self.training.learning_rate / 10:g}"
+        raise StepError(
+            f"the loss is {loss} after epoch {epoch}{cause}",
+            lower if epoch else "look for NaN in the data and in the model",
         )
 
     def _not_finite(self, rows: Any, epoch: int, step: int, watch: Watch) -> StepError:
@@ -213,13 +221,12 @@ class _Fit:
     def _network_state(self) -> dict[str, Any]:
         """Everything that the network computes with, by position: names may repeat."""
         variables = (*self.network.trainable_variables, *self.network.non_trainable_variables)
-        state = {f"network.{at}": np.array(v.value) for at, v in enumerate(variables)}
+        state = {f"network.{at}": _array(v) for at, v in enumerate(variables)}
         return state | {f"views.{key}": value for key, value in self.views.state().items()}
 
     def _state(self) -> dict[str, Any]:
         optimizer = {
-            f"optimizer.{at}": np.array(v.value)
-            for at, v in enumerate(self.loop.optimizer.variables)
+            f"optimizer.{at}": _array(v) for at, v in enumerate(self.loop.optimizer.variables)
         }
         return self._network_state() | optimizer
 
@@ -251,3 +258,8 @@ class _Fit:
         best = history.best() if self.training.patience is not None else None
         kept = best.epoch if best else history.epochs[-1].epoch
         self.context.tell(self.name, msgspec.structs.replace(history, kept=kept).to_dict())
+
+
+def _array(variable: Any) -> Any:
+    """A copy: TensorFlow may go on writing where the variable is."""
+    return variable.value.numpy().copy()

@@ -44,7 +44,9 @@ def _thaw(network: Any) -> None:
         for layer in layers
         if isinstance(layer, keras.layers.BatchNormalization) and not layer.trainable
     ]
-    network.trainable = True
+    # Setting it for a network does not reach all of its layers, and for a layer those inside it, too.
+    for layer in layers:
+        layer.trainable = True
     for layer in frozen:
         layer.trainable = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import Any
 
 from taxiway.errors import StepError
@@ -24,10 +25,12 @@ def rebuilt(old: Any, model: Model) -> Any:
     import keras
     from keras.src.legacy.saving import saving_utils
 
-    config = {"class_name": type(old).__name__, "config": old.get_config()}
+    # As JSON has it: lists that can be written to, no tuples, no wrappers.
+    config = json.loads(old.to_json())
     if config["class_name"] not in ("Sequential", "Functional"):
         raise _unable(model, f"it is a {config['class_name']}, neither Sequential nor Functional")
     _drop_unknown(config["config"], model)
+    _renumber_calls(config["config"])
     try:
         network = saving_utils.model_from_config(config)
     except Exception as error:
@@ -39,29 +42,56 @@ def rebuilt(old: Any, model: Model) -> Any:
     return network
 
 
-def _drop_unknown(config: dict[str, Any], model: Model) -> None:
-    """Remove the options that Keras 3 does not know, where they ask for nothing."""
+def _drop_unknown(config: Any, model: Model) -> None:
+    """Remove the options of every layer that Keras 3 does not know, where they ask for nothing."""
+    for part in config.values() if isinstance(config, dict) else config:
+        if isinstance(part, dict | list | tuple):
+            _drop_unknown(part, model)
+    if isinstance(config, dict) and isinstance(config.get("config"), dict):
+        options = config["config"]
+        if "class_name" in config and "name" in options and "layers" not in options:
+            _fit_options(str(config["class_name"]), options, model)
+
+
+def _fit_options(kind: str, options: dict[str, Any], model: Model) -> None:
     import keras
 
+    known = getattr(keras.layers, kind, None)
+    if known is None:
+        raise _unable(model, f"layer '{options['name']}' is a {kind}, which Keras 3 has not")
+    axis = options.get("axis")
+    if kind == "BatchNormalization" and isinstance(axis, list | tuple) and len(axis) == 1:
+        options["axis"] = axis[0]
+    accepted = set(inspect.signature(known.__init__).parameters) | _BASE_OPTIONS
+    for option in set(options) - accepted:
+        if options[option] not in _SAID_BY_DEFAULT:
+            said = f"{option}={options[option]!r}, which Keras 3 has not"
+            raise _unable(model, f"layer '{options['name']}' ({kind}) has {said}")
+        del options[option]
+
+
+def _renumber_calls(config: dict[str, Any]) -> None:
+    """In Keras 2 a nested network's own making is its call 0; in Keras 3 its first use is."""
+    nested = {layer["config"]["name"] for layer in config["layers"] if "layers" in layer["config"]}
+
+    def renumber(part: Any) -> None:
+        if (
+            isinstance(part, list)
+            and len(part) >= 3
+            and isinstance(part[0], str)
+            and part[0] in nested
+            and part[1]
+        ):
+            part[1] -= 1
+        for inner in part.values() if isinstance(part, dict) else part:
+            if isinstance(inner, dict | list):
+                renumber(inner)
+
     for layer in config["layers"]:
-        kind, options = layer["class_name"], layer["config"]
-        if "layers" in options:
-            _drop_unknown(options, model)
-            continue
-        known = getattr(keras.layers, kind, None)
-        if known is None:
-            raise _unable(
-                model, f"layer '{options.get('name')}' is a {kind}, which Keras 3 has not"
-            )
-        accepted = set(inspect.signature(known.__init__).parameters) | _BASE_OPTIONS
-        for option in set(options) - accepted:
-            if options[option] not in _SAID_BY_DEFAULT:
-                raise _unable(
-                    model,
-                    f"layer '{options.get('name')}' ({kind}) has {option}={options[option]!r}, "
-                    "which Keras 3 has not",
-                )
-            del options[option]
+        renumber(layer.get("inbound_nodes", []))
+        if "layers" in layer["config"]:
+            _renumber_calls(layer["config"])
+    renumber(config.get("output_layers", []))
 
 
 def _copy_weights(layer: Any, old: Any, model: Model) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import StepError
@@ -107,8 +107,7 @@ class RowStream:
         return self._held
 
     def _example(self) -> Rows:
-        one = replace(self._selection, samples=1)
-        return self._stored(next(iter(self._data.batches(one, 1))), 0)
+        return self._stored(next(iter(self._data.batches(self._selection, 1))), 0)
 
     def _read(self) -> Iterator[Rows]:
         size = max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // self.row_bytes))

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
-    Read = Callable[[str], Array]
+
+Read = Callable[[str], "Array"]
+"""Weight name -> its values, as earlier views show them."""
 
 
 class View:

@@ -19,7 +19,17 @@ CASES = [
     ("quantize_static", {}, "int8"),
     ("quantize_static", {"granularity": "per_tensor"}, "int8"),
     ("quantize_static", {"io_dtype": "float32"}, "float32"),
+    ("quantize_static", {"symmetric": True}, "int8"),
+    ("quantize_static", {"calibration": {"method": "percentile"}}, "int8"),
+    ("quantize_static", {"calibration": {"method": "entropy"}}, "int8"),
+    ("quantize_int16", {}, "int16"),
+    ("quantize_int16", {"io_dtype": "float32", "granularity": "per_tensor"}, "float32"),
     ("quantize_dynamic", {}, "float32"),
+    ("quantize_dynamic", {"granularity": "per_tensor"}, "float32"),
+    ("quantize_weights", {}, "float32"),
+    ("quantize_weights", {"block": 16}, "float32"),
+    ("quantize_weights", {"bits": 4}, "float32"),
+    ("quantize_weights", {"bits": 4, "symmetric": False}, "float32"),
     ("float16", {}, "float32"),
 ]
 IDS = [f"{name} {options or ''}" for name, options, _ in CASES]
@@ -55,18 +65,17 @@ def test_a_quantized_model_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "options"),
+    ("name", "options", "told"),
     [
-        ("quantize_static", {"calibration": {"method": "entropy"}}),
-        ("quantize_static", {"calibration": {"method": "percentile"}}),
-        ("quantize_dynamic", {"granularity": "per_tensor"}),
+        ("quantize_static", {"integers": "u8s8"}, "onnx only"),
+        ("quantize_weights", {"block": 32, "symmetric": False}, "block needs symmetric"),
     ],
-    ids=["entropy", "percentile", "per tensor"],
+    ids=["integer types", "asymmetric blocks"],
 )
-def test_options_for_onnx_only_are_a_plan_time_error(
-    name: str, options: dict[str, Any], tflite_mlp: Model, data: Any, optimize: Any
+def test_options_that_cannot_work_are_a_plan_time_error(
+    name: str, options: dict[str, Any], told: str, tflite_mlp: Model, data: Any, optimize: Any
 ) -> None:
-    with pytest.raises(ValueError, match="onnx only"):
+    with pytest.raises(ValueError, match=told):
         optimize(tflite_mlp, name, data, **options)
 
 

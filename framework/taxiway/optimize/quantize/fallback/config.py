@@ -46,12 +46,23 @@ class Fallback(Config, frozen=True):
         int, Meta(ge=1, description="Rows that each operator's sensitivity is measured on.")
     ] = 64
     precision: Annotated[
-        Precision, Meta(description="What the operators that stay are kept in.")
-    ] = "float32"
+        Precision | None,
+        Meta(
+            description="What the operators that stay are kept in. null: each in the fewest bytes that "
+            "restore the metric, of int8 weights with float32 arithmetic, float16 and float32."
+        ),
+    ] = None
     output: Annotated[
         str | None,
         Meta(description="Output with the class scores; null for the first of real numbers."),
     ] = None
 
     def reads(self) -> tuple[Selection, ...]:
-        return (Selection(self.split, self.samples, labels=self.metric == "accuracy"),)
+        return (
+            Selection(
+                self.split,
+                self.samples,
+                labels=self.metric == "accuracy",
+                unlabelled="fallback.metric=agreement",
+            ),
+        )

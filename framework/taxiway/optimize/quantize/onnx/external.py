@@ -58,7 +58,7 @@ def put_back(held: list[Held], path: Path, half: Callable[[Any], Any]) -> None:
                     onnx.TensorProto.FLOAT,
                     onnx.TensorProto.FLOAT16,
                 ):
-                    _convert(source, target, each.length, half)
+                    _convert(source, target, each, half)
                 else:
                     raise StepError(f"the data type of '{each.tensor.name}' changed unexpectedly")
             each.tensor.dims[:] = each.dims
@@ -106,10 +106,14 @@ def _copy(source: IO[bytes], target: IO[bytes], length: int) -> None:
         length -= len(piece)
 
 
-def _convert(source: IO[bytes], target: IO[bytes], length: int, half: Callable[[Any], Any]) -> None:
+def _convert(source: IO[bytes], target: IO[bytes], each: Held, half: Callable[[Any], Any]) -> None:
     import numpy as np
 
+    from taxiway.optimize.quantize.finite import check_weight
+
+    length = each.length
     while length:
-        piece = source.read(min(length, 4 * CHUNK))
-        target.write(half(np.frombuffer(piece, "<f4")).astype("<f2").tobytes())
-        length -= len(piece)
+        piece = np.frombuffer(source.read(min(length, 4 * CHUNK)), "<f4")
+        check_weight(each.tensor.name, piece, each.file.name)
+        target.write(half(piece).astype("<f2").tobytes())
+        length -= piece.nbytes

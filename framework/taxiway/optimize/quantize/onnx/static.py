@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
-from math import gcd
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from taxiway.errors import StepError
 from taxiway.model import Model
-from taxiway.optimize.quantize.calibration import Feeds
+from taxiway.optimize.quantize.onnx import graph as graphs
+from taxiway.optimize.quantize.onnx.qdq import PairWriter
+from taxiway.optimize.quantize.onnx.written import checked
+from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.optimize.quantize.static import QuantizeStatic
 from taxiway.plugins import Context
-
-HELD = 16
-"""Feeds whose activations a histogram method may hold at once."""
 
 
 class OnnxStatic(QuantizeStatic):
@@ -23,63 +20,37 @@ class OnnxStatic(QuantizeStatic):
     libraries = ("onnxruntime", "onnx")
     machine_dependent = True
 
+    def __init__(self) -> None:
+        self._writer = PairWriter()
+
     def check(self, options: Any) -> None:
         if options.io_dtype == "int8":
             raise ValueError("io_dtype 'int8' works on tflite only; onnx takes and gives float32")
+        if options.symmetric and options.integers not in (None, "s8s8"):
+            raise ValueError(
+                f"symmetric needs signed activations, integers s8s8; found {options.integers}"
+            )
 
-    def run(self, model: Model, options: Any, context: Context) -> Model:
-        import onnx
-        from onnxruntime import quantization as ort
+    def operators(self, model: Model, options: Any) -> Sequence[Operator]:
+        return self._writer.named(model, options, "quantize_static quantizes")
 
-        from taxiway.optimize.quantize.cpu import this_cpu
+    def quantize(
+        self, model: Model, options: Any, kept: Mapping[str, Precision], context: Context
+    ) -> Model:
+        from taxiway.optimize.quantize.cpu import this_cpu, types_for
         from taxiway.optimize.quantize.granularity import granularity_of
-        from taxiway.optimize.quantize.onnx.graph import checked, count_ops, prepared
+        from taxiway.optimize.quantize.onnx.qdq import Encoding
 
-        types = this_cpu()
-        selection = self.reads(options)[0]
-        reader = _Reader(Feeds(model, selection, context))
-        methods = ort.CalibrationMethod
-        # The histogram methods print to stdout.
-        with prepared(model) as path, redirect_stdout(sys.stderr):
-            result = path.with_name("quantized.onnx")
-            try:
-                ort.quantize_static(
-                    path,
-                    result,
-                    reader,
-                    quant_format=ort.QuantFormat.QDQ,
-                    per_channel=granularity_of(options.granularity, model) == "per_channel",
-                    activation_type=ort.QuantType[types.activation],
-                    weight_type=ort.QuantType[types.weight],
-                    reduce_range=types.reduce_range,
-                    calibrate_method={
-                        "minmax": methods.MinMax,
-                        "entropy": methods.Entropy,
-                        "percentile": methods.Percentile,
-                    }[options.calibration.method],
-                    extra_options={"CalibStridedMinMax": gcd(len(reader), HELD)},
-                )
-            except StepError:
-                raise
-            except Exception as error:
-                raise StepError(
-                    f"ONNX Runtime cannot quantize {model.path.name}: {error}"
-                ) from error
-            return checked(model, onnx.load(result), count_ops("QuantizeLinear"), context)
-
-
-class _Reader:
-    """ONNX Runtime's CalibrationDataReader over a stream: a range is read when it is set."""
-
-    def __init__(self, feeds: Feeds) -> None:
-        self._length, self._stream, self._left = len(feeds), iter(feeds), 0
-
-    def __len__(self) -> int:
-        return self._length
-
-    def set_range(self, start_index: int, end_index: int) -> None:
-        self._left = end_index - start_index
-
-    def get_next(self) -> Any:
-        self._left -= 1
-        return next(self._stream, None) if self._left >= 0 else None
+        wanted = "s8s8" if options.symmetric else options.integers
+        types = types_for(wanted, this_cpu())
+        encoding = Encoding(
+            types.activation,
+            types.weight,
+            per_channel=granularity_of(options.granularity, model) == "per_channel",
+            reduce_range=types.reduce_range,
+            symmetric=options.symmetric,
+        )
+        proto = self._writer.quantized(
+            model, encoding, options.calibration, self.reads(options)[0], kept, context
+        )
+        return checked(model, proto, graphs.count_ops("QuantizeLinear"), context)

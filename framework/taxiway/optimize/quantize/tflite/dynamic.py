@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taxiway.model import Model
 from taxiway.optimize.quantize.dynamic import QuantizeDynamic
+from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import Context
 
 
 class TFLiteDynamic(QuantizeDynamic):
+    """With one scale per weight, depthwise convolutions stay float32: LiteRT has no kernel for them."""
+
     libraries = ("ai-edge-quantizer", "ai-edge-litert")
 
-    def check(self, options: Any) -> None:
-        # LiteRT 2.3 runs such convolutions, and gives NaN or other values on every run.
-        if options.granularity == "per_tensor":
-            raise ValueError("granularity 'per_tensor' works on onnx only; tflite has per_channel")
+    def operators(self, model: Model, options: Any) -> Sequence[Operator]:
+        from taxiway.optimize.quantize.tflite.graph import FloatGraph
+        from taxiway.optimize.quantize.tflite.recipe import changed_by
 
-    def run(self, model: Model, options: Any, context: Context) -> Model:
-        from ai_edge_quantizer import qtyping, quantizer
+        return changed_by(FloatGraph(model), _config(model, options))
 
-        from taxiway.optimize.quantize.tflite.quantizer import float_content, write_quantized
+    def quantize(
+        self, model: Model, options: Any, kept: Mapping[str, Precision], context: Context
+    ) -> Model:
+        from taxiway.optimize.quantize.tflite.finite import check_weights
+        from taxiway.optimize.quantize.tflite.graph import FloatGraph
+        from taxiway.optimize.quantize.tflite.quantizer import quantized, save
+        from taxiway.optimize.quantize.tflite.recipe import quantizer_of
 
-        quantizer_ = quantizer.Quantizer(float_content(model))
-        quantizer_.add_dynamic_config(
-            ".*",
-            qtyping.TFLOperationName.ALL_SUPPORTED,
-            num_bits=8,
-        )
-        return write_quantized(quantizer_, None, model, "INT8", context)
+        graph = FloatGraph(model)
+        check_weights(graph, kept, model.path.name)
+        made = quantizer_of(graph, _config(model, options), kept)
+        return save(quantized(made, None, model), graph, model, "INT8", context)
+
+
+def _config(model: Model, options: Any) -> Any:
+    from taxiway.optimize.quantize.granularity import granularity_of
+    from taxiway.optimize.quantize.tflite import recipe
+
+    granularity = recipe.GRANULARITY[granularity_of(options.granularity, model)]
+    return recipe.integer_arithmetic(recipe.integers(8, granularity))

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taxiway.model import Model
 from taxiway.optimize.quantize.float16 import Float16
+from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import Context
 
 
 class TFLiteFloat16(Float16):
     libraries = ("ai-edge-quantizer", "ai-edge-litert")
 
-    def run(self, model: Model, options: Any, context: Context) -> Model:
-        from ai_edge_quantizer import qtyping, quantizer
+    def operators(self, model: Model, options: Any) -> Sequence[Operator]:
+        from taxiway.optimize.quantize.tflite.graph import FloatGraph
+        from taxiway.optimize.quantize.tflite.recipe import HALF, changed_by, half_weights
 
-        from taxiway.optimize.quantize.tflite.quantizer import write_quantized
+        return changed_by(FloatGraph(model), half_weights(), HALF)
 
-        quantizer_ = quantizer.Quantizer(str(model.path))
-        quantizer_.update_quantization_recipe(
-            ".*",
-            qtyping.TFLOperationName.ALL_SUPPORTED,
-            qtyping.OpQuantizationConfig(
-                weight_tensor_config=qtyping.TensorQuantizationConfig(
-                    num_bits=16, dtype=qtyping.TensorDataType.FLOAT
-                ),
-                compute_precision=qtyping.ComputePrecision.FLOAT,
-                explicit_dequantize=True,
-            ),
-            algorithm_key="float_casting",
-        )
-        return write_quantized(quantizer_, None, model, "FLOAT16", context)
+    def quantize(
+        self, model: Model, options: Any, kept: Mapping[str, Precision], context: Context
+    ) -> Model:
+        from taxiway.optimize.quantize.tflite.finite import check_weights
+        from taxiway.optimize.quantize.tflite.graph import FloatGraph
+        from taxiway.optimize.quantize.tflite.quantizer import quantized, save
+        from taxiway.optimize.quantize.tflite.recipe import HALF, half_weights, quantizer_of
+
+        graph = FloatGraph(model)
+        check_weights(graph, kept, model.path.name)
+        made = quantizer_of(graph, half_weights(), kept, HALF)
+        return save(quantized(made, None, model), graph, model, "FLOAT16", context)

@@ -1,97 +1,87 @@
-"""AI Edge Quantizer over a whole .tflite: what it needs before, and what it changed after."""
+"""AI Edge Quantizer over a whole .tflite: its weights before, and what it changed after."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from taxiway.errors import StepError
 from taxiway.model import Model
+from taxiway.optimize.quantize.tflite.graph import FloatGraph
+from taxiway.optimize.quantize.tflite.ranges import Ranges
 from taxiway.optimize.result import optimized
 from taxiway.plugins import Context
 
-GRANULARITY = {"per_channel": "CHANNELWISE", "per_tensor": "TENSORWISE"}
 
+def quantized(quantizer: Any, ranges: Ranges | None, model: Model) -> bytes:
+    """The content of `model` after the recipe in `quantizer`, an ai_edge_quantizer Quantizer.
 
-def float_content(model: Model) -> bytes:
-    """The .tflite of `model`, ready to be quantized.
-
-    One without a signature, as old converters wrote it, gets one over its first graph with the
-    names of its tensors, for the quantizer calibrates signatures only. Raises StepError where
-    weights are int8 already: quantizing the rest gives files that LiteRT cannot run.
+    Raises StepError where the quantizer gives up.
     """
-    from ai_edge_litert import schema_py_generated as schema
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    content = model.path.read_bytes()
-    parsed = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-    if weights_in(parsed, "INT8"):
-        raise StepError(
-            f"{model.path.name} is quantized already: it has int8 weights",
-            "drop the pass, or start from a float model",
-        )
-    if parsed.signatureDefs:
-        return content
-    graph = parsed.subgraphs[0]
-    signature = schema.SignatureDefT()
-    signature.signatureKey, signature.subgraphIndex = b"serving_default", 0
-    signature.inputs, signature.outputs = [], []
-    for indices, entries in ((graph.inputs, signature.inputs), (graph.outputs, signature.outputs)):
-        for index in indices:
-            entry = schema.TensorMapT()
-            entry.name, entry.tensorIndex = graph.tensors[index].name, index
-            entries.append(entry)
-    parsed.signatureDefs = [signature]
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(parsed))
-
-
-def write_quantized(
-    quantizer: Any, ranges: Any, model: Model, dtype: str, context: Context
-) -> Model:
-    """Apply the recipe in `quantizer` (an ai_edge_quantizer Quantizer), save and check the result.
-
-    ranges: minimum and maximum by tensor, from calibration, or None.
-    dtype: the element type, as the TFLite schema names it, that weights must now be stored in.
-    Raises StepError where no weight is stored in it that was not before.
-    """
-    from ai_edge_litert.tools import flatbuffer_utils
+    import warnings
+    from contextlib import redirect_stderr
+    from io import StringIO
 
     try:
-        content = quantizer.quantize(ranges, enable_progress_report=False).quantized_model
+        # Its bars of progress go to stderr, and it warns of an interpreter that keeps every tensor, which
+        # it opens only to read their names.
+        with redirect_stderr(StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
     except Exception as error:
-        raise refusal(model, error) from error
-    before = flatbuffer_utils.read_model_from_bytearray(bytearray(model.path.read_bytes()))
-    after = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
-    if weights_in(after, dtype) <= weights_in(before, dtype):
         raise StepError(
-            f"nothing was quantized: {model.path.name} has no operator with float weights that "
-            f"AI Edge Quantizer can store as {dtype.lower()}",
-            "drop the pass, or start from a float model",
+            f"AI Edge Quantizer cannot quantize {model.path.name}: {error}",
+            "try optimize=[quantize_dynamic], or convert=onnx",
+        ) from error
+
+
+def save(content: bytes, graph: FloatGraph, model: Model, dtype: str, context: Context) -> Model:
+    """The model in `context.workdir`, held against the one it came from.
+
+    dtype: the element type, as the TFLite schema names it, that tensors must now be stored in.
+    Raises StepError where no tensor is, and as `optimized` does.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    after = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    if not _holds(after, dtype):
+        raise StepError(
+            f"AI Edge Quantizer stored nothing of {model.path.name} as {dtype.lower()}",
+            "drop the pass, or convert=onnx",
         )
-    if _free_outputs(before, after):
-        content = flatbuffer_utils.convert_object_to_bytearray(after)
+    changed = [_free_outputs(graph.parsed, after), _renew_signatures(graph.parsed, after)]
+    if any(changed):
+        content = bytes(flatbuffer_utils.convert_object_to_bytearray(after))
     path = context.workdir / "model.tflite"
     path.write_bytes(content)
     return optimized(model, path)
 
 
-def refusal(model: Model, error: Exception) -> StepError:
-    """The error for a model that the quantizer gave up on; loops, as in an LSTM, are one cause."""
-    return StepError(
-        f"AI Edge Quantizer cannot quantize {model.path.name}: {error}",
-        "try optimize=[quantize_dynamic], or convert=onnx",
+def tell_floats(model: Model, context: Context) -> None:
+    """Tell which operators of an integer model still give float32: type -> how many. There are some where
+    the quantizer does not know an operator, or where it was kept; an integer-only target cannot run them."""
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    parsed = flatbuffer_utils.read_model_from_bytearray(bytearray(model.path.read_bytes()))
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    found = Counter(
+        names[parsed.operatorCodes[operator.opcodeIndex].builtinCode]
+        for graph in parsed.subgraphs
+        for operator in graph.operators
+        if any(graph.tensors[i].type == schema.TensorType.FLOAT32 for i in operator.outputs)
     )
+    del found["DEQUANTIZE"]
+    if found:
+        context.tell("float32 operators", dict(found))
 
 
-def weights_in(model: Any, dtype: str) -> int:
-    """How many constant tensors of a model (schema ModelT) have the element type `dtype`."""
+def _holds(model: Any, dtype: str) -> bool:
+    """Whether a tensor of a model (schema ModelT) has the element type."""
     from ai_edge_litert import schema_py_generated as schema
 
     wanted = getattr(schema.TensorType, dtype)
-    return sum(
-        tensor.type == wanted and model.buffers[tensor.buffer].data is not None
-        for graph in model.subgraphs
-        for tensor in graph.tensors
-    )
+    return any(tensor.type == wanted for graph in model.subgraphs for tensor in graph.tensors)
 
 
 def _free_outputs(before: Any, after: Any) -> bool:
@@ -104,4 +94,23 @@ def _free_outputs(before: Any, after: Any) -> bool:
             if free is not None and new.tensors[target].shapeSignature is None:
                 new.tensors[target].shapeSignature = free
                 found = True
+    return found
+
+
+def _renew_signatures(before: Any, after: Any) -> bool:
+    """Let the signatures name the graphs' own inputs and outputs, which the quantizer may leave at the
+    tensor before the one that it added; whether one did not."""
+    found = False
+    for old, new in zip(before.signatureDefs, after.signatureDefs, strict=True):
+        graph, result = before.subgraphs[old.subgraphIndex], after.subgraphs[new.subgraphIndex]
+        for ends, entries, others in (
+            ((graph.inputs, result.inputs), old.inputs, new.inputs),
+            ((graph.outputs, result.outputs), old.outputs, new.outputs),
+        ):
+            place = dict(zip(map(int, ends[0]), map(int, ends[1]), strict=True))
+            names = {entry.name: place.get(entry.tensorIndex) for entry in entries}
+            for entry in others:
+                index = names.get(entry.name)
+                if index is not None and index != entry.tensorIndex:
+                    entry.tensorIndex, found = index, True
     return found

@@ -1,0 +1,1 @@
+"""Weights of few distinct values: files that compress well."""

@@ -1,0 +1,47 @@
+"""The values that 8-bit integers can hold, as TFLite's specification defines them.
+
+https://ai.google.dev/edge/litert/models/quantization_spec: `real = (stored - zero_point) * scale`; weights are
+symmetric, stored in -127..127 with zero point 0; activations are asymmetric over 256 steps, and 0.0 is always
+one of them. Gradients pass straight through the rounding (Y. Bengio et al., "Estimating or Propagating
+Gradients Through Stochastic Neurons", 2013), and end where a value is cut off (B. Jacob et al., 2018).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+WEIGHT_STEPS = 127
+"""Steps on each side of zero."""
+ACTIVATION_STEPS = 255
+
+
+def rounded_weight(value: Any, channels: tuple[int, ...] = ()) -> Any:
+    """`value`, a float `tf.Tensor`, on the symmetric grid of its largest magnitude.
+
+    channels: axes along which each index has a scale of its own; empty for one scale.
+    """
+    import tensorflow as tf
+
+    others = [axis for axis in range(value.shape.rank) if axis not in channels]
+    limit = tf.reduce_max(tf.abs(value), axis=others, keepdims=True)
+    scale = limit / WEIGHT_STEPS
+    safe = tf.where(scale > 0, scale, tf.ones_like(scale))
+    rounded = tf.round(value / safe) * safe
+    return value + tf.stop_gradient(rounded - value)
+
+
+def rounded_activation(value: Any, low: Any, high: Any) -> Any:
+    """`value`, a float `tf.Tensor`, on the 256 steps from `low` <= 0 to `high` >= 0, moved so that 0 is a step.
+
+    An empty range leaves it as it is.
+    """
+    import tensorflow as tf
+
+    scale = (high - low) / ACTIVATION_STEPS
+    safe = tf.where(scale > 0, scale, tf.ones_like(scale))
+    zero = tf.clip_by_value(tf.round(-low / safe), 0.0, float(ACTIVATION_STEPS))
+    bottom, top = -zero * safe, (ACTIVATION_STEPS - zero) * safe
+    inside = tf.clip_by_value(value, bottom, top)
+    rounded = tf.clip_by_value(tf.round(value / safe) + zero, 0.0, float(ACTIVATION_STEPS))
+    shown = inside + tf.stop_gradient((rounded - zero) * safe - inside)
+    return tf.where(scale > 0, shown, value)
