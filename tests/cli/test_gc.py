@@ -74,6 +74,22 @@ def test_damaged_and_unfinished_folders_always_go(flags: list[str], store: Path)
     assert list((store / "tmp").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("flags", "kept"),
+    [([], True), (["--older-than", "1 d"], True), (["--older-than", "0 s"], False)],
+    ids=["no limit", "younger", "older"],
+)
+def test_a_checkpoint_stays_until_a_limit_names_it(
+    flags: list[str], kept: bool, store: Path
+) -> None:
+    """A training that was killed goes on from it."""
+    checkpoint = Store(store).checkpoints("d" * 64)
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "epoch.npz").write_bytes(b"weights")
+    assert main(["gc", "--store", str(store), *flags]) == 0
+    assert checkpoint.exists() is kept
+
+
 HOLD = """
 import sys, pathlib
 from taxiway.execute.store import Store

@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from edited_tflite import pruned
 
 from taxiway.model import Model
 from taxiway.model.inspect import describe
 from taxiway.plugins import Context, Dataset, registry
 from taxiway.plugins.registry import GROUPS
 from taxiway.testing import (
+    CalibrationContract,
     ConverterContract,
     DataSourceContract,
     DeployContract,
@@ -367,6 +369,19 @@ class TestQuantizeAwareTraining(_Training):
 
 
 @pytest.mark.slow
+class TestPruneMagnitude(_Training):
+    name = "prune_magnitude"
+    options = [{"sparsity": 0.5, **TRAINED}, {"pattern": "2:4", "training": {"epochs": 0}}]
+    refused = [{"sparsity": 1}, {"pattern": "2:4", "sparsity": 0.8}, {"schedule": {"end": 0}}]
+
+
+@pytest.mark.slow
+class TestPruneMagnitudeOfOnnx(_Pass):
+    name = "prune_magnitude"
+    options = [{"sparsity": 0.5, "scope": "layer"}, {"pattern": "block", "block": [2, 4]}]
+
+
+@pytest.mark.slow
 class TestSimplify(_Pass):
     name = "simplify"
     options = [{}, {"skip": ["graph_fusion"], "largest_constant": None}]
@@ -395,11 +410,50 @@ class TestOrtFormat(_Pass):
 
 
 @pytest.mark.slow
+class TestSparsifyOfTFLite(_Pass):
+    name = "sparsify"
+    format = "tflite"
+    refused = [{"share": 0.5}]
+
+    @pytest.fixture
+    def model(self, digits: Mapping[str, Model], tmp_path: Path) -> Model:
+        """The digits with nine of ten weights zero."""
+        return pruned(digits["tflite"], tmp_path / "pruned.tflite", 0.9)
+
+
+@pytest.mark.slow
+class TestQuantizeWeights(_Pass):
+    name = "quantize_weights"
+    options = [{}, {"bits": 4}, {"bits": 4, "block": 16, "symmetric": False}]
+    refused = [{"bits": 2}, {"block": 31}]
+
+
+@pytest.mark.slow
+class TestQuantizeInt16(_Pass):
+    name = "quantize_int16"
+    options = [{"calibration": {"samples": 32}}, {"io_dtype": "float32"}]
+    refused = [{"calibration": {"samples": 0}}, {"io_dtype": "int8"}]
+
+
+@pytest.mark.slow
 class TestClassification(_OfDigits, EvaluateContract):
     name = "classification"
     format = "onnx"
     options = [{"samples": 50, "latency_samples": 5}, {"baseline": "none", "latency_samples": 5}]
     refused = [{"batch_size": 0}, {"baseline": "none", "gates": {"accuracy": {"max_drop": "1 pt"}}}]
+
+
+@pytest.mark.slow
+class TestDoctor(_OfDigits, CalibrationContract):
+    name = "doctor"
+    format = "onnx"
+    options = [{}, {"rows": 96, "test": "test"}, {"allow_random": True}]
+    refused = [{"rows": 1}, {"settled": 2}, {"saturation": 0}]
+
+
+@pytest.mark.slow
+class TestDoctorOfTFLite(TestDoctor):
+    format = "tflite"
 
 
 @pytest.mark.slow

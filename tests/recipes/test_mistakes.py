@@ -259,9 +259,9 @@ IN_FILE = [
     Mistake(
         "option for another format",
         "samples: 64",
-        "samples: 64\n      method: entropy",
-        "entropy",
-        "'entropy' works on onnx only",
+        "samples: 64\n    integers: u8u8",
+        "u8u8",
+        "integers 'u8u8' works on onnx only",
     ),
     Mistake(
         "dropped pass still set",

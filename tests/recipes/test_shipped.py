@@ -27,6 +27,7 @@ LOWEST_ACCURACY = {
     "mlperf_tiny/kws_int8": 0.902,
     # The reference float model has 91.3 % on them.
     "speech/kws_onnx": 0.912,
+    "vision/mnist_pruned_int8": 0.97,
 }
 UNLABELLED = {
     "speech/basic_pitch_onnx",
@@ -34,7 +35,7 @@ UNLABELLED = {
     "vision/person_onnx",
     "vision/resnet8_int8",
 }
-MAX_DATA = 1_500_000
+MAX_DATA = 2_000_000
 """Bytes of all shipped data."""
 
 

@@ -19,6 +19,7 @@ def test_load_plan_run(onnx_recipe: Path, tmp_path: Path) -> None:
     assert recipe.name == "blobs_int8"
     assert [step.name for step in recipe.plan().steps] == [
         "source",
+        "calibration.quantize_static",
         "optimize.quantize_static",
         "parity.optimize.quantize_static",
         "evaluate.source",

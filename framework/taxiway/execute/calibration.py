@@ -15,10 +15,15 @@ from taxiway.plugins import TEST, Config, Dataset, Selection
 def with_samples(
     options: Any, selection: Selection, recipe: Recipe, dataset: Dataset
 ) -> Config | None:
-    """The doctor's options with what the recipe leaves open filled in; None where the split is missing,
-    which is the pass's to say."""
-    if selection.split not in dataset.splits:
-        return None
+    """The doctor's options with what the recipe leaves open filled in; None where they cannot be
+    read, which is the pass's to say."""
+    with suppress(StepError):
+        dataset.count(selection)
+        return _filled(options, selection, recipe, dataset)
+    return None
+
+
+def _filled(options: Any, selection: Selection, recipe: Recipe, dataset: Dataset) -> Config:
     test = (recipe.section("evaluate") or {}).get("split") or TEST
     usual = {
         "split": selection.split,

@@ -19,8 +19,8 @@ RECENT = 86_400.0
 """While a run works in the store, results used in the last day (in seconds) may be its inputs."""
 
 
-Kind = Literal["result", "download", "quarantine", "unfinished"]
-KEPT = ("result", "download")
+Kind = Literal["result", "download", "checkpoint", "quarantine", "unfinished"]
+KEPT = ("result", "download", "checkpoint")
 """What stays unless a limit names it."""
 
 
@@ -49,8 +49,12 @@ def items(root: Path) -> list[Item]:
         *(_item("quarantine", "", path) for path in root.glob("quarantine/*") if path.is_dir()),
         *(
             _item("unfinished", path.name.split("-")[0], path)
-            for folder in ("tmp", "checkpoints")
-            for path in root.glob(f"{folder}/*")
+            for path in root.glob("tmp/*")
+            if path.is_dir()
+        ),
+        *(
+            _item("checkpoint", path.name, path)
+            for path in root.glob("checkpoints/*")
             if path.is_dir()
         ),
     ]

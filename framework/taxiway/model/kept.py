@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from taxiway.model.model import Model
 from taxiway.model.promises import Clusters, Promise, Sparsity
-from taxiway.model.weights import StoredWeight, stored_weights
+from taxiway.model.weights import stored_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +84,7 @@ def _measured(
                     {}
                     if matrix is None
                     else {
-                        key: patterned_share(matrix, weight, item)
+                        key: patterned_share(matrix, item)
                         for key, item in patterns[weight.size].items()
                     },
                 )
@@ -170,28 +170,22 @@ def _key(promise: Sparsity) -> str:
     return f"{promise.pattern} {promise.block}"
 
 
-def patterned_share(matrix: np.ndarray[Any, Any], weight: StoredWeight, promise: Sparsity) -> float:
-    """2:4: the share of full groups of four input channels with at least two zeros. Block: the share of
-    elements that are in a block of zeros; blocks at an edge may be smaller.
+def patterned_share(matrix: np.ndarray[Any, Any], promise: Sparsity) -> float:
+    """2:4: the share of whole fours of neighbouring columns with at least two zeros. Block: the share of
+    elements that are in a block of zeros; blocks at the edges may be smaller.
 
-    matrix: bool `[other axes and input channels, output channels]`, true where the weight is not zero.
+    matrix: bool `[outputs, inputs]`, true where the weight is not zero.
     """
     import numpy as np
 
+    height, width = matrix.shape
     if promise.pattern == "2:4":
-        assert weight.axes is not None
-        channels = weight.values.shape[weight.axes[0]]
-        rows = matrix.reshape(-1, channels, matrix.shape[1])
-        whole = channels // _OF_FOUR * _OF_FOUR
-        groups = rows[:, :whole].reshape(len(rows), -1, _OF_FOUR, matrix.shape[1])
-        return float(np.mean(groups.sum(2) <= _KEPT_OF_FOUR)) if whole else 1.0
-    rows_of, columns_of = promise.block or (1, 1)
-    full = [
-        -(-length // step) * step
-        for length, step in zip(matrix.shape, (rows_of, columns_of), strict=True)
-    ]
-    padded = np.zeros(full, bool)
-    padded[: matrix.shape[0], : matrix.shape[1]] = matrix
-    blocks = padded.reshape(full[0] // rows_of, rows_of, full[1] // columns_of, columns_of)
-    kept = np.broadcast_to(blocks.any((1, 3), keepdims=True), blocks.shape).reshape(full)
-    return float(np.mean(~kept[: matrix.shape[0], : matrix.shape[1]]))
+        fours = matrix[:, : width // _OF_FOUR * _OF_FOUR].reshape(-1, _OF_FOUR)
+        return float(np.mean(fours.sum(1) <= _KEPT_OF_FOUR)) if fours.size else 1.0
+    rows, columns = promise.block or (1, 1)
+    down, right = -(-height // rows), -(-width // columns)
+    padded = np.zeros((down * rows, right * columns), bool)
+    padded[:height, :width] = matrix
+    kept = padded.reshape(down, rows, right, columns).any(axis=(1, 3))
+    whole = kept.repeat(rows, axis=0).repeat(columns, axis=1)
+    return float(np.mean(~whole[:height, :width]))

@@ -16,7 +16,7 @@ from taxiway.plugins.config import Config
 from taxiway.plugins.dataset import Dataset, Selection
 
 Property = Literal[
-    "trained", "pruned", "channels pruned", "clustered", "quantized", "float16", "fused"
+    "trained", "pruned", "channels pruned", "clustered", "quantized", "float16", "fused", "sparse"
 ]
 """What a pass leaves in a model; the table of orders (docs/passes.md) is made of these."""
 

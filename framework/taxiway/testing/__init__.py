@@ -33,6 +33,7 @@ from taxiway.testing.models import (  # noqa: E402
     TargetContract,
 )
 from taxiway.testing.results import (  # noqa: E402
+    CalibrationContract,
     DeployContract,
     EvaluateContract,
     LedgerContract,
@@ -40,6 +41,7 @@ from taxiway.testing.results import (  # noqa: E402
 )
 
 __all__ = [
+    "CalibrationContract",
     "ConverterContract",
     "DataSourceContract",
     "DeployContract",

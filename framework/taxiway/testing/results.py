@@ -55,6 +55,38 @@ class EvaluateContract(_AtTheEnd):
         assert not undeclared, f"reads what reads() does not declare: {undeclared}"
 
 
+class CalibrationContract(_AtTheEnd):
+    """Define `model` and `data` fixtures; options must not name a split."""
+
+    section = "calibration"
+    split: ClassVar[str] = "calibration"
+
+    def test_run(
+        self, plugin: Plugin, config: Any, model: Model, data: Dataset, scratch: Path
+    ) -> None:
+        """Warnings are sentences, the figures plain, finite JSON, and the same again."""
+        step, watched = step_of(plugin, model), WatchedDataset(data)
+        filled = msgspec.structs.replace(config, split=self.split, samples=64)
+        step.check(filled)
+        before = digests(model.path)
+        found = []
+        for attempt in ("first", "second"):
+            context = context_in(scratch / attempt, data=watched)
+            found.append(step.run(model, filled, context))  # type: ignore[attr-defined]
+        assert json.loads(json.dumps(found[0], allow_nan=False)) == found[0]
+        assert found[0] == found[1], "two looks at the same samples differ"
+        assert all(isinstance(warning, str) for warning in found[0]["warnings"])
+        assert digests(model.path) == before, "the step changed its input"
+        undeclared = watched.read - {*step.reads(filled)}
+        assert not undeclared, f"reads what reads() does not declare: {undeclared}"
+
+    def test_without_samples_is_a_user_error(
+        self, plugin: Plugin, config: Any, model: Model, scratch: Path
+    ) -> None:
+        with pytest.raises(TaxiwayError):
+            step_of(plugin, model).run(model, config, context_in(scratch / "work"))  # type: ignore[attr-defined]
+
+
 class ParityContract(_AtTheEnd):
     """Define `model`, `data` and `other` fixtures; options must not name a split."""
 

@@ -138,6 +138,18 @@ def test_what_a_killed_process_left_goes_with_the_next_owner(store: Store) -> No
         assert other.exists()
 
 
+def test_checkpoints_outlive_a_failed_step_and_go_with_its_success(store: Store) -> None:
+    kept = store.checkpoints(KEY)
+    with pytest.raises(RuntimeError), store.owned(KEY), store.workdir(KEY):
+        kept.mkdir(parents=True)
+        (kept / "epoch.npz").write_bytes(b"weights")
+        raise RuntimeError
+    assert (kept / "epoch.npz").is_file()
+    publish(store)
+    assert not kept.exists()
+    assert store.get(KEY) is not None
+
+
 def test_a_failed_step_leaves_nothing(store: Store) -> None:
     with pytest.raises(RuntimeError), store.owned(KEY), store.workdir(KEY) as workdir:
         (workdir / "half").write_bytes(b"half")

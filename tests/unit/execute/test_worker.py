@@ -15,6 +15,7 @@ import pytest
 from taxiway.errors import SafetyError, StepError, TaxiwayError, WorkerError
 from taxiway.execute.limits import StepLimits
 from taxiway.execute.worker import Worker, clean_environment
+from taxiway.execute.workers import Workers
 
 pytestmark = pytest.mark.usefixtures("foul")
 GIB = 2**30
@@ -203,6 +204,33 @@ def test_tensorflow_gets_one_thread(monkeypatch, chosen: str | None) -> None:
     if chosen:
         monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", chosen)
     assert clean_environment()["TF_NUM_INTRAOP_THREADS"] == (chosen or "1")
+
+
+@pytest.mark.parametrize(
+    ("trains", "threads"), [(False, "1"), (True, None)], ids=["measures", "trains"]
+)
+def test_a_training_gets_a_process_and_all_cores(
+    trains: bool, threads: str | None, log: Path, do, monkeypatch
+) -> None:
+    """What is measured never shares a process with a training."""
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+
+    class _Step:
+        class implementation:
+            pass
+
+    _Step.implementation.trains = trains
+    with Workers(StepLimits(memory=4 * GIB, seconds=60), log) as workers:
+        chosen = workers.of(_Step)
+        assert workers.of(_Step) is chosen
+        _Step.implementation.trains = not trains
+        other = workers.of(_Step)
+        pids = {do(worker, "work")["figures"]["pid"] for worker in (chosen, other)}
+        assert len(pids) == 2
+        environment = Path(f"/proc/{chosen.pid}/environ").read_text().split("\0")
+        found = [line.partition("=")[2] for line in environment if "INTRAOP" in line]
+        assert found == ([threads] if threads else [])
+    assert chosen.pid is None and other.pid is None
 
 
 PARENT = """

@@ -18,17 +18,21 @@ _KERNEL_AXES = {
 
 
 def keras_weights(path: Path, trust: str | None = None) -> Iterator[StoredWeight]:
-    """Float and integer variables by path; no state of random generators."""
+    """Float and signed integer variables by path, the later one of two of a path with `#2`; no state of
+    random generators."""
     import numpy as np
 
     network = load_keras(path, trust)
     axes = axes_of(network)
-    for variable in network.weights:
+    names: dict[str, int] = {}
+    for variable in (*network.trainable_weights, *network.non_trainable_weights):
+        noted = str(getattr(variable, "path", variable.name))
+        names[noted] = names.get(noted, 0) + 1
+        name = noted if names[noted] == 1 else f"{noted}#{names[noted]}"
         values = np.asarray(variable)
         if values.dtype.kind in "fi" or values.dtype.name == "bfloat16":
             if values.dtype.name == "bfloat16":
                 values = values.astype(np.float32)
-            name = str(getattr(variable, "path", variable.name))
             yield StoredWeight(name, values, axes=axes.get(id(variable)))
 
 

@@ -59,15 +59,17 @@ class StoredWeight:
         return int(found.size)
 
     def matrix(self) -> np.ndarray[Any, Any] | None:
-        """Whether each element is not zero: bool `[other axes and input channels, output channels]`.
+        """Whether each element is not zero: bool `[output channels, other axes and input channels]`.
 
-        Rows run over the input channels fastest. None where the axes are unknown.
+        Columns run over the input channels fastest, as in a convolution that was made a product. None where
+        the axes are unknown.
         """
         import numpy as np
 
         if self.axes is None:
             return None
-        rows, columns = (axis % self.values.ndim for axis in self.axes)
-        others = [axis for axis in range(self.values.ndim) if axis not in (rows, columns)]
+        inputs, outputs = (axis % self.values.ndim for axis in self.axes)
+        others = [axis for axis in range(self.values.ndim) if axis not in (inputs, outputs)]
         kept = np.asarray(self.values != self.zero)
-        return kept.transpose([*others, rows, columns]).reshape(-1, self.values.shape[columns])
+        moved = kept.transpose([outputs, *others, inputs])
+        return moved.reshape(self.values.shape[outputs], -1)

@@ -12,29 +12,22 @@ from taxiway.optimize.channels.numbering import Ids
 def blocks(before: Sequence[int], after: Sequence[int]) -> Iterator[tuple[list[int], list[int]]]:
     """The smallest runs of axes, of both shapes, that hold the same elements, in order.
 
-    Shapes have the same number of elements; axes of size 1 may stand alone.
+    Shapes have the same number of elements; axes of size 1 at the end may have no counterpart.
     """
     i = j = 0
     while i < len(before) or j < len(after):
-        one, other = [], []
+        one: list[int] = []
+        other: list[int] = []
         left = right = 1
-        if i < len(before):
-            one.append(i)
-            left, i = before[i], i + 1
-        if j < len(after) and (not one or left != 1 or after[j] == 1):
-            other.append(j)
-            right, j = after[j], j + 1
-        while left != right:
-            if left < right and i < len(before):
+        while not (one and other and left == right):
+            lone = left == 1 and not other and j < len(after) and after[j] != 1
+            if i < len(before) and (not one or left < right or lone or j == len(after)):
                 one.append(i)
                 left, i = left * before[i], i + 1
             elif j < len(after):
                 other.append(j)
                 right, j = right * after[j], j + 1
             else:
-                one += range(i, len(before))
-                other += range(j, len(after))
-                i, j = len(before), len(after)
                 break
         yield one, other
 

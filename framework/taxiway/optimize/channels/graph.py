@@ -20,9 +20,9 @@ Cut = np.ndarray[Any, np.dtype[np.bool_]]
 
 @dataclass(frozen=True)
 class Group:
-    """Channels that the same layers make, such as those of a residual sum.
+    """Channels that the same layers make and the same layers take in, such as those of a residual sum.
 
-    layers: the names of these layers. channels: one number each.
+    layers: the names of the layers that make them. channels: one number each.
     """
 
     layers: tuple[str, ...]
@@ -103,9 +103,11 @@ def finish(flow: Flow, only: Sequence[str], exclude: Sequence[str]) -> ChannelGr
     for slot, layers in flow.makers.items():
         for root in set(slots[slot].tolist()):
             makers.setdefault(root, set()).update(layers)
-    members: dict[tuple[str, ...], list[int]] = {}
+    stored = tuple(Stored(s.owner, s.key, roots[s.ids]) for s in flow.stored)
+    where = _memberships([*slots.values(), *(each.ids for each in stored)])
+    members: dict[tuple[int, ...], list[int]] = {}
     for root in sorted(makers.keys() - reasons.keys()):
-        members.setdefault(tuple(sorted(makers[root])), []).append(root)
+        members.setdefault(where[root], []).append(root)
     free = {root for group in members.values() for root in group}
     protected = dict(flow.kept)
     for slot, layers in flow.makers.items():
@@ -120,14 +122,29 @@ def finish(flow: Flow, only: Sequence[str], exclude: Sequence[str]) -> ChannelGr
         roles={slot: frozenset(roles) for slot, roles in flow.roles.items()},
         makers={slot: frozenset(layers) for slot, layers in flow.makers.items()},
         layers=tuple(flow.layers.values()),
-        groups=tuple(Group(layers, np.array(group)) for layers, group in members.items()),
+        groups=tuple(
+            Group(tuple(sorted(makers[group[0]])), np.array(group)) for group in members.values()
+        ),
         protected=protected,
         scales=dict(flow.scales),
-        stored=tuple(Stored(s.owner, s.key, roots[s.ids]) for s in flow.stored),
+        stored=stored,
         bases=dict(flow.bases),
         taps=tuple(Tap(t.layer, t.axis, roots[t.ids]) for t in flow.taps),
         numbers=len(roots),
     )
+
+
+def _memberships(axes: Sequence[Ids]) -> dict[int, tuple[int, ...]]:
+    """Channel -> the axes that it is part of.
+
+    Channels of one group are in the same axes: so what is left of an axis is what is left of whole
+    groups, never nothing.
+    """
+    found: dict[int, list[int]] = {}
+    for at, ids in enumerate(axes):
+        for root in set(ids.tolist()):
+            found.setdefault(root, []).append(at)
+    return {root: tuple(places) for root, places in found.items()}
 
 
 def _left_out(

@@ -19,10 +19,11 @@ SPREAD = 4
 RANDOM_HINT = "give real samples; or calibration.allow_random=true, which the report then says"
 
 
-def refuse(figures: Mapping[str, Any], others: Mapping[str, bool], options: Doctor.Config) -> None:
+def refuse(figures: Mapping[str, Any], structured: bool, options: Doctor.Config) -> None:
     """Raise StepError for samples from which no range can be learnt.
 
-    others: input -> whether the test split is noise, too. `options.allow_random` lets them pass.
+    structured: whether as many rows of the test split are no noise for certain. `options.allow_random`
+    lets samples pass.
     """
     if options.allow_random:
         return
@@ -40,7 +41,7 @@ def refuse(figures: Mapping[str, Any], others: Mapping[str, bool], options: Doct
             f"every calibration sample of split '{split}' is one value all over, such as zeros",
             RANDOM_HINT,
         )
-    if figures["random"] and others and not all(others.values()):
+    if figures["random"] and structured:
         units = ", ".join(f"{name} {value:.2f}" for name, value in figures["structure"].items())
         raise StepError(
             f"the calibration samples of split '{split}' are random noise, those of split "
@@ -108,7 +109,12 @@ def _ranges(figures: Mapping[str, Any]) -> list[str]:
 
 def _saturation(figures: Mapping[str, Any], options: Doctor.Config) -> list[str]:
     saturation = figures["saturation"]
-    worst = [t for t in (saturation or {}).get("tensors", ()) if t["share"] > options.saturation]
+    if not saturation:
+        return []
+    limit = options.saturation
+    # Two standard deviations of a share: of few samples, one alone must not be a warning.
+    limit += 2 * (limit * (1 - limit) / saturation["samples"]) ** 0.5
+    worst = [tensor for tensor in saturation["tensors"] if tensor["share"] > limit]
     if not worst:
         return []
     named = ", ".join(f"'{t['tensor']}' {100 * t['share']:.2g} %" for t in worst[:3])

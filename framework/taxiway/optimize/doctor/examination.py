@@ -11,7 +11,7 @@ import numpy as np
 from taxiway.errors import StepError
 from taxiway.model import Model
 from taxiway.optimize.doctor.advice import refuse, warnings
-from taxiway.optimize.doctor.noise import is_noise
+from taxiway.optimize.doctor.noise import is_noise, is_structured
 from taxiway.optimize.doctor.probe import Feeder, Probe, open_probe
 from taxiway.optimize.doctor.ranges import Ranges
 from taxiway.optimize.doctor.rows import Rows, leaked, plain_labels
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 READ = 64
 """Rows read at once."""
+MARGIN = 0.02
+"""Part of a range's width that a value may lie beside it: that far off, clipping costs what rounding does."""
 LISTED = 10
 """Tensors that are named."""
 
@@ -43,7 +45,8 @@ def examine(
         rows.add(batch)
     other = _other(data, selections)
     noise = {name: round(value, 3) for name, value in rows.structures().items()}
-    others = other.structures() if other else {}
+    # As many rows as were given: more rows show weaker structure.
+    others = other.structures(given) if other else {}
     figures: dict[str, Any] = {
         "split": rows.split,
         "samples": given,
@@ -62,7 +65,7 @@ def examine(
             "rows": leaked(rows, other),
             "looked_at": len(other),
         }
-    refuse(figures, {name: is_noise(value) for name, value in others.items()}, options)
+    refuse(figures, any(map(is_structured, others.values())), options)
     figures |= _Ranges(model, options, selections[0], given, context).figures()
     figures["warnings"] = warnings(figures, data.class_names, options)
     return figures
@@ -135,6 +138,7 @@ class _Ranges:
         names = np.array(ranges.tensors, object)
         constant = [str(name) for name in names[(last_low == last_high) & ~infinite]]
         settled = ranges.settled(self._options.settled)
+        curve = ranges.curve(self._options.settled) if len(names) else []
         slowest = sorted(zip(settled.tolist(), ranges.tensors, strict=True), reverse=True)[:3]
         return {
             "ranges": {
@@ -142,7 +146,7 @@ class _Ranges:
                 "given": self._given,
                 "tensors": len(ranges.tensors),
                 "settled_at": ranges.settled_at(self._options.settled) if len(names) else 0,
-                "curve": ranges.curve(self._options.settled) if len(names) else [],
+                "curve": [list(point) for point in curve],
                 "slowest": [{"tensor": name, "settled_at": at} for at, name in slowest],
             },
             "constant": constant[:LISTED],
@@ -194,7 +198,11 @@ class _Ranges:
             beyond = np.maximum(low - last_low, last_high - high) / width
         beyond = np.nan_to_num(beyond, nan=0.0, posinf=0.0)
         worst = [int(at) for at in np.argsort(-beyond, kind="stable")[:LISTED] if beyond[at] > 0]
-        wanted = {ranges.tensors[at]: (float(low[at]), float(high[at])) for at in worst}
+        margin = MARGIN * width
+        wanted = {
+            ranges.tensors[at]: (float(low[at] - margin[at]), float(high[at] + margin[at]))
+            for at in worst
+        }
         feeds = self._feeds(self._given, self._look)
         shares = self._probe.outside(feeds, wanted) if wanted else {}
         tensors = [

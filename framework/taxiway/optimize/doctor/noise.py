@@ -14,10 +14,12 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 ROWS, COLUMNS = 256, 256
-FEWEST = 8
-"""Rows, and columns, below which nothing is said."""
-NOISE = 1.3
-"""Largest eigenvalue, in units of that edge, up to which rows count as noise; noise itself has about 1."""
+POWER = 4
+"""Units that the largest eigenvalue must be able to reach, else nothing is said: few rows of few columns
+cannot show structure. 16 rows of 16 columns can, or 64 of 8."""
+NOISE, STRUCTURE = 1.3, 1.6
+"""Largest eigenvalue, in units of that edge, up to which rows count as noise, and from which on they do not
+for certain; noise itself has about 1."""
 
 
 def structure(rows: Array) -> float | None:
@@ -26,9 +28,9 @@ def structure(rows: Array) -> float | None:
     1 is noise. One view takes neighbours from the middle, for sounds have no place of their own; the other
     takes columns from everywhere. None where there are too few rows or columns, or all are one value.
     """
-    n, d = rows.shape
-    if n < FEWEST or d < FEWEST:
+    if not rows.size:
         return None
+    d = rows.shape[1]
     middle = max(0, (d - COLUMNS) // 2)
     views = (
         rows[:ROWS, middle : middle + COLUMNS],
@@ -43,14 +45,19 @@ def is_noise(found: float | None) -> bool:
     return found is not None and found < NOISE
 
 
+def is_structured(found: float | None) -> bool:
+    return found is not None and found > STRUCTURE
+
+
 def _edge_units(view: Array) -> float | None:
+    n, d = sorted(view.shape)
+    edge = (1 + (n / d) ** 0.5) ** 2
+    if n / edge < POWER:
+        return None
     view = view - view.mean()
     deviation = view.std()
     if not deviation > 0:
         return None
     view = view / deviation
-    n, d = view.shape
-    if n > d:
-        view, n, d = view.T, d, n
-    largest = float(np.linalg.eigvalsh(view @ view.T / d)[-1])
-    return float(largest / (1 + (n / d) ** 0.5) ** 2)
+    view = view if len(view) == n else view.T
+    return float(np.linalg.eigvalsh(view @ view.T / d)[-1] / edge)

@@ -116,10 +116,14 @@ class Rows:
         """Rows that look like an earlier one from afar, and are no copy."""
         return len(self.near) - len(set(self.near)) - self.copies
 
-    def structures(self) -> dict[str, float]:
-        """Input -> how far its rows are from noise, which is 1; inputs of which nothing can be said are
-        left out."""
-        found = {name: structure(np.concatenate(kept)) for name, kept in self._kept.items() if kept}
+    def structures(self, rows: int | None = None) -> dict[str, float]:
+        """Input -> how far its first rows are from noise, which is 1; inputs of which nothing can be said
+        are left out."""
+        found = {
+            name: structure(np.concatenate(kept)[:rows])
+            for name, kept in self._kept.items()
+            if kept
+        }
         return {name: value for name, value in found.items() if value is not None}
 
     def spreads(self) -> dict[str, tuple[float, float, float, float]]:

@@ -34,7 +34,7 @@ class OnnxMagnitude(PruneMagnitude):
             )
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
-        from taxiway.model.onnx_file import check_file, copy_model, load_graph
+        from taxiway.model.onnx_file import check_structure, copy_model, load_graph
         from taxiway.optimize.prune.onnx_weights import weights_of
         from taxiway.optimize.prune.ranking import masks_of
         from taxiway.optimize.prune.units import units_of
@@ -58,7 +58,7 @@ class OnnxMagnitude(PruneMagnitude):
                 promises.append(sparsity_of(weight, values, options))
             context.progress(number + 1, len(together), "weights")
         path.write_bytes(proto.SerializeToString(deterministic=True))
-        check_file(path)
+        check_structure(path)
         return replace(optimized(model, path), promises=carried(model.promises, promises))
 
 

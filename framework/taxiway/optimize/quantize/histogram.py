@@ -11,7 +11,7 @@ Array = np.ndarray[Any, Any]
 BINS = 4096
 """Bins over [-limit, limit]; the limit doubles where a value does not fit, so memory stays flat."""
 SMALLEST = 1e-30
-CANDIDATES = 512
+CANDIDATES = 128
 """Thresholds that the entropy method tries at most."""
 
 
@@ -56,8 +56,11 @@ class Histogram:
         return (np.arange(BINS) + 0.5) * width - self.limit
 
     def within(self, low: float, high: float) -> tuple[float, float]:
-        """A range, no wider than the values are."""
-        return max(low, self.lowest), min(high, self.highest)
+        """A range, its ends moved to where values are."""
+        return (
+            min(max(low, self.lowest), self.highest),
+            max(min(high, self.highest), self.lowest),
+        )
 
 
 def percentile(found: Histogram, share: float) -> tuple[float, float]:
@@ -113,6 +116,8 @@ def entropy(found: Histogram, bits: int) -> tuple[float, float]:
 
 def _divergence(kept: Array, outside: Any, levels: int) -> float:
     """KL divergence of `kept`, with what is outside in its last bin, from itself in `levels` steps."""
+    if not kept.any():
+        return math.inf
     starts = np.arange(levels) * len(kept) // levels
     sizes = np.diff([*starts, len(kept)])
     filled = kept > 0

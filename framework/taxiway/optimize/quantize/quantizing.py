@@ -50,6 +50,7 @@ class Quantizing(Pass):
     undoes = {
         "quantized": "a weight is quantized once; the second pass would find integers",
         "float16": "its weights are rounded to 11 bits already, and would be rounded again",
+        "sparse": "it reads dense weights; sparse storage comes last",
     }
 
     def operators(self, model: Model, options: Any) -> Sequence[Operator]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from taxiway.errors import StepError
+from taxiway.model.inspect import describe
 from taxiway.model.promises import Clusters, Sparsity
 from taxiway.model.runners import open_runner
 from taxiway.optimize.training.config import Augmentation, Training
@@ -257,3 +259,19 @@ def test_without_data(saved, context) -> None:
         trained(model, THREE, context())
     result, history = trained(model, Training(epochs=0), context())
     assert history == History() and result.signature == model.signature
+
+
+def test_code_that_is_trusted_stays_so(saved, context) -> None:
+    """A Lambda goes through a training; the result is trusted by its own digest."""
+    import keras
+
+    model, rows = saved("logits")
+    vector = keras.Input((6,), name="vector")
+    doubled = keras.layers.Lambda(lambda x: x * 2.0, output_shape=(6,))(vector)
+    keras.Model(vector, keras.layers.Dense(3, name="fc")(doubled)).save(model.path)
+    digest = hashlib.sha256(model.path.read_bytes()).hexdigest()
+    trusted = describe(model.path, "keras", trust=digest)
+    result, _ = trained(trusted, THREE, context(rows))
+    assert result.trusted == hashlib.sha256(result.path.read_bytes()).hexdigest()
+    again, _ = trained(trusted, THREE, context(rows, "again"))
+    assert again.trusted == result.trusted

@@ -43,12 +43,21 @@ def build(graph: Unrolled, changes: Changes) -> Any:
 
 
 def _layer(call: Call, changes: Changes) -> Any:
-    config = call.operation.get_config()
-    config |= {"name": call.name, **changes.get(id(call.operation), {})}
+    config = _unbuilt(call.operation.get_config())
+    config |= {"name": call.name, **_unbuilt(changes.get(id(call.operation), {}))}
     try:
         return type(call.operation).from_config(config)
     except Exception as error:
         raise _misfit(call, error) from error
+
+
+def _unbuilt(config: Any) -> Any:
+    """Without the shapes that the layers in a wrapper were built for."""
+    if isinstance(config, dict):
+        return {key: _unbuilt(value) for key, value in config.items() if key != "build_config"}
+    if isinstance(config, list | tuple):
+        return type(config)(map(_unbuilt, config))
+    return config
 
 
 def _made(call: Call, layer: Any, tensors: Mapping[Value, Any]) -> list[Any]:

@@ -23,6 +23,12 @@ class Groups:
         self._sizes: list[int] = []
         self._multiples: list[int] = []
         self._pinned: list[bool] = []
+        self._one = self.new(1)
+        self.pin(self._one)
+
+    def fixed(self, size: int) -> Extent:
+        """A part of a sum that never changes."""
+        return self.times(self._one, Fraction(size))
 
     def new(self, size: int) -> Extent:
         """A group of one layer's channels."""

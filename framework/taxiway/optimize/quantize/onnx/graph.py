@@ -1,4 +1,4 @@
-"""An ONNX model ready to be quantized, the operators in it, and the proof after a change."""
+"""An ONNX model ready to be quantized, and the operators in it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from typing import Any
 from taxiway.errors import StepError
 from taxiway.model import Model
 from taxiway.optimize.quantize.operators import Operator
-from taxiway.optimize.result import optimized
-from taxiway.plugins import Context
 
 OPSET = 13
 """The first with scales per channel in QuantizeLinear (https://onnx.ai/onnx/operators)."""
@@ -182,45 +180,9 @@ def refuse_others(
             )
 
 
-def checked(model: Model, proto: Any, evidence: Callable[[Any], int], context: Context) -> Model:
-    """Save `proto` and hold it against `model`.
-
-    evidence: counts in a ModelProto what shows that the pass did something. Raises StepError where
-    there is no more of it than before, or where the result is no valid ONNX.
-    """
-    from taxiway.model.onnx_file import check_file, load_graph, write_graph
-
-    if evidence(proto) <= evidence(load_graph(model.path)):
-        raise StepError(
-            f"nothing was quantized: {model.path.name} has no float operator that ONNX Runtime "
-            "changes",
-            "drop the pass, or start from a float model",
-        )
-    path = write_graph(proto, context.workdir / "model.onnx")
-    check_file(path)
-    return optimized(model, path)
-
-
 def count_ops(*ops: str) -> Callable[[Any], int]:
     """Counts the nodes of a ModelProto whose operator is among `ops`."""
     return lambda proto: sum(node.op_type in ops for node in proto.graph.node)
-
-
-def lift_constants(graph: Any) -> None:
-    """Make initializers of the float tensors that nodes of type Constant hold."""
-    from onnx import TensorProto
-
-    nodes = []
-    for node in graph.node:
-        held = [a.t for a in node.attribute if a.name == "value"]
-        if node.op_type == "Constant" and held and held[0].data_type == TensorProto.FLOAT:
-            tensor = graph.initializer.add()
-            tensor.CopyFrom(held[0])
-            tensor.name = node.output[0]
-        else:
-            nodes.append(node)
-    del graph.node[:]
-    graph.node.extend(nodes)
 
 
 def check_constants(graph: Any, nodes: Iterable[Any], model: Model) -> None:
@@ -237,38 +199,6 @@ def check_constants(graph: Any, nodes: Iterable[Any], model: Model) -> None:
                 check_weight(name, values, model.path.name, node.name)
 
 
-def own_weights(graph: Any, chosen: set[str]) -> None:
-    """Give a node that stays float its own copy of a weight that a quantized one reads, too."""
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    shared = {n for node in graph.node if node.name in chosen for n in node.input if n in weights}
-    copied: set[str] = set()
-    for node in graph.node:
-        if node.name in chosen:
-            continue
-        for index, name in enumerate(node.input):
-            if name in shared:
-                node.input[index] = f"{name}_float"
-                if name not in copied:
-                    copied.add(name)
-                    copy = graph.initializer.add()
-                    copy.CopyFrom(weights[name])
-                    copy.name = f"{name}_float"
-
-
-def drop_unread(graph: Any) -> None:
-    """Drop casts, and then initializers, that nothing reads."""
-    read = {name for node in graph.node for name in node.input} | captured(graph)
-    read |= {value.name for value in graph.output}
-    nodes = [n for n in graph.node if n.op_type != "Cast" or n.output[0] in read]
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
-    if len(nodes) != len(graph.node):
-        del graph.node[:]
-        graph.node.extend(nodes)
-    if len(kept) != len(graph.initializer):
-        del graph.initializer[:]
-        graph.initializer.extend(kept)
-
-
 def integer_weights(proto: Any) -> int:
     """How many matrices of 8- or 4-bit integers a ModelProto holds."""
     from onnx import TensorProto as T
@@ -279,21 +209,31 @@ def integer_weights(proto: Any) -> int:
 
 def captured(graph: Any) -> set[str]:
     """Names of outer values that bodies of If, Loop and Scan in `graph` may read."""
-    return {name for body in _bodies(graph) for node in body.node for name in node.input}
+    return captured_by(graph.node)
 
 
-def _bodies(graph: Any) -> Iterator[Any]:
-    for node in graph.node:
+def captured_by(nodes: Iterable[Any]) -> set[str]:
+    """The same for some nodes."""
+    return {name for body in _within(nodes) for node in body.node for name in node.input}
+
+
+def bodies(graph: Any) -> Iterator[Any]:
+    """The graphs within the nodes of `graph`, at any depth."""
+    return _within(graph.node)
+
+
+def _within(nodes: Iterable[Any]) -> Iterator[Any]:
+    for node in nodes:
         for attribute in node.attribute:
             for body in (attribute.g, *attribute.graphs):
                 if body.node:
                     yield body
-                    yield from _bodies(body)
+                    yield from _within(body.node)
 
 
 def _drop_unused_domains(proto: Any) -> None:
     """ONNX Runtime's optimizer declares every operator set that it knows."""
-    used = {node.domain for graph in (proto.graph, *_bodies(proto.graph)) for node in graph.node}
+    used = {node.domain for graph in (proto.graph, *bodies(proto.graph)) for node in graph.node}
     kept = [entry for entry in proto.opset_import if not entry.domain or entry.domain in used]
     del proto.opset_import[:]
     proto.opset_import.extend(kept)

@@ -25,8 +25,17 @@ STORED_SMALL = ("FLOAT16", "INT16", "INT8", "UINT8", "INT4", "INT2")
 
 
 @dataclass(frozen=True)
-class Scoped:
-    """An operator, what the quantizer calls its type, and the scope that its recipes match.
+class Scope:
+    """What the quantizer calls the type of an operator or of a graph's end, and the text that its recipes
+    match."""
+
+    key: str
+    scope: str
+
+
+@dataclass(frozen=True)
+class Scoped(Scope):
+    """An operator.
 
     inputs: indices of tensors, -1 for one that is left out.
     tensors: indices of its float32 inputs and outputs that are computed while the model runs.
@@ -34,8 +43,6 @@ class Scoped:
     """
 
     operator: Operator
-    key: str
-    scope: str
     inputs: tuple[int, ...]
     tensors: tuple[int, ...]
     constants: tuple[int, ...]
@@ -81,6 +88,18 @@ class FloatGraph:
             for index, graph in enumerate(graphs)
             if index != self.index
             for scoped in self._scoped(graph)
+        )
+
+    @cached_property
+    def other_ends(self) -> tuple[Scope, ...]:
+        """Inputs and outputs of the other graphs, which the quantizer takes for operators."""
+        from ai_edge_quantizer.utils import tfl_flatbuffer_utils as library
+
+        return tuple(
+            Scope(end.op_key.value, library.get_op_scope(end, graph.tensors))
+            for index, graph in enumerate(self.parsed.subgraphs)
+            if index != self.index
+            for end in library.get_subgraph_input_output_operators(graph)
         )
 
     @cached_property
@@ -138,17 +157,15 @@ class FloatGraph:
                 if index not in constants and graph.tensors[index].type == schema.TensorType.FLOAT32
             )
             yield Scoped(
-                Operator(
-                    graph.tensors[outputs[0]].name.decode(),
-                    types[code],
-                    sum(constants.values()),
+                key=key.value,
+                scope=library.get_op_scope(op, graph.tensors),
+                operator=Operator(
+                    graph.tensors[outputs[0]].name.decode(), types[code], sum(constants.values())
                 ),
-                key.value,
-                library.get_op_scope(op, graph.tensors),
-                tuple(map(int, op.inputs)),
-                computed,
-                tuple(constants),
-                key.value in WEIGHTED and any(index in constants for index in inputs[:2]),
+                inputs=tuple(map(int, op.inputs)),
+                tensors=computed,
+                constants=tuple(constants),
+                weighted=key.value in WEIGHTED and any(i in constants for i in inputs[:2]),
             )
 
 

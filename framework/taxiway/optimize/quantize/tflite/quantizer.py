@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from taxiway.errors import StepError
@@ -48,11 +49,31 @@ def save(content: bytes, graph: FloatGraph, model: Model, dtype: str, context: C
             f"AI Edge Quantizer stored nothing of {model.path.name} as {dtype.lower()}",
             "drop the pass, or convert=onnx",
         )
-    if _free_outputs(graph.parsed, after):
+    changed = [_free_outputs(graph.parsed, after), _renew_signatures(graph.parsed, after)]
+    if any(changed):
         content = bytes(flatbuffer_utils.convert_object_to_bytearray(after))
     path = context.workdir / "model.tflite"
     path.write_bytes(content)
     return optimized(model, path)
+
+
+def tell_floats(model: Model, context: Context) -> None:
+    """Tell which operators of an integer model still give float32: type -> how many. There are some where
+    the quantizer does not know an operator, or where it was kept; an integer-only target cannot run them."""
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    parsed = flatbuffer_utils.read_model_from_bytearray(bytearray(model.path.read_bytes()))
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    found = Counter(
+        names[parsed.operatorCodes[operator.opcodeIndex].builtinCode]
+        for graph in parsed.subgraphs
+        for operator in graph.operators
+        if any(graph.tensors[i].type == schema.TensorType.FLOAT32 for i in operator.outputs)
+    )
+    del found["DEQUANTIZE"]
+    if found:
+        context.tell("float32 operators", dict(found))
 
 
 def _holds(model: Any, dtype: str) -> bool:
@@ -73,4 +94,23 @@ def _free_outputs(before: Any, after: Any) -> bool:
             if free is not None and new.tensors[target].shapeSignature is None:
                 new.tensors[target].shapeSignature = free
                 found = True
+    return found
+
+
+def _renew_signatures(before: Any, after: Any) -> bool:
+    """Let the signatures name the graphs' own inputs and outputs, which the quantizer may leave at the
+    tensor before the one that it added; whether one did not."""
+    found = False
+    for old, new in zip(before.signatureDefs, after.signatureDefs, strict=True):
+        graph, result = before.subgraphs[old.subgraphIndex], after.subgraphs[new.subgraphIndex]
+        for ends, entries, others in (
+            ((graph.inputs, result.inputs), old.inputs, new.inputs),
+            ((graph.outputs, result.outputs), old.outputs, new.outputs),
+        ):
+            place = dict(zip(map(int, ends[0]), map(int, ends[1]), strict=True))
+            names = {entry.name: place.get(entry.tensorIndex) for entry in entries}
+            for entry in others:
+                index = names.get(entry.name)
+                if index is not None and index != entry.tensorIndex:
+                    entry.tensorIndex, found = index, True
     return found

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from taxiway.errors import StepError
 from taxiway.optimize.quantize.granularity import Granularity
 from taxiway.optimize.quantize.operators import Operator, Precision
-from taxiway.optimize.quantize.tflite.graph import FloatGraph, Scoped
+from taxiway.optimize.quantize.tflite.graph import FloatGraph, Scope, Scoped
 
 MIN_MAX = "min_max_uniform_quantize"
 FLOAT = "no_quantize"
@@ -138,24 +138,29 @@ def quantizer_of(
         for end in (names.INPUT, names.OUTPUT):
             made.update_quantization_recipe(".*", end, algorithm_key=FLOAT)
     half, eighth = half_weights(), float_arithmetic(integers(8, "CHANNELWISE"))
-    stored = {
-        precision: [
-            scoped
-            for scoped in graph.operators
-            if kept.get(scoped.operator.name) == precision and _takes(scoped, own, key)
-        ]
-        for precision, own, key in (("float16", half, HALF), ("int8_weights", eighth, MIN_MAX))
-    }
     floats = [scoped for scoped in graph.operators if scoped.operator.name in kept]
-    for chosen, own, key in (
-        ([*floats, *graph.others], qtyping.OpQuantizationConfig(), FLOAT),
-        (stored["float16"], half, HALF),
-        (stored["int8_weights"], eighth, MIN_MAX),
-    ):
-        for operation in sorted({scoped.key for scoped in chosen}):
-            scopes = [scoped.scope for scoped in chosen if scoped.key == operation]
-            made.update_quantization_recipe(_exactly(scopes), names(operation), own, key)
+    _choose(
+        made, [*floats, *graph.others, *graph.other_ends], qtyping.OpQuantizationConfig(), FLOAT
+    )
+    for precision, own, key in (("float16", half, HALF), ("int8_weights", eighth, MIN_MAX)):
+        _choose(
+            made,
+            [s for s in floats if kept[s.operator.name] == precision and _takes(s, own, key)],
+            own,
+            key,
+        )
     return made
+
+
+def _choose(made: Any, chosen: Sequence[Scope], config: Any, algorithm: str) -> None:
+    """Add `config` for these operators to a Quantizer's recipe."""
+    from ai_edge_quantizer import qtyping
+
+    for key in sorted({each.key for each in chosen}):
+        scopes = [each.scope for each in chosen if each.key == key]
+        made.update_quantization_recipe(
+            _exactly(scopes), qtyping.TFLOperationName(key), config, algorithm
+        )
 
 
 def _exactly(scopes: Iterable[str]) -> str:
