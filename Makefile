@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # Not in the lock file: its builds, and their hashes, differ by machine.
 TORCH := torch==2.13.0
 
-.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-big bench-quantize bench-calibration bench-channels faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-fallback bench-big bench-quantize bench-calibration bench-channels faults attacks package lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -77,6 +77,9 @@ bench-onnx-cases: $(READY) ## the onnx wheel's own cases -> TFLite: how many con
 
 bench-onnx-to-onnx: $(READY) ## every case of the onnx wheel that ONNX Runtime passes, through ONNX -> ONNX
 	$(BIN)/python benchmarks/onnx_to_onnx_cases.py
+
+bench-fallback: $(READY) ## fallbacks on planted faults: found, restored, at what cost (TAXIWAY_MLPERF_TINY)
+	$(BIN)/python benchmarks/fallback.py
 
 bench-convert: $(READY) ## CPU and memory of conversions against the same converters by hand
 	$(BIN)/python benchmarks/convert.py
