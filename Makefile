@@ -93,6 +93,10 @@ bench-big: $(READY) ## memory of a run with a model of 2.5 GB (needs 10 GB of di
 bench-quantize: $(READY) ## what quantization buys in ONNX Runtime on this CPU, one thread
 	$(BIN)/python benchmarks/quantize_speed.py
 
+.PHONY: bench-kws
+bench-kws: $(READY) ## keyword spotting in 8 bits, calibrated on 200 samples, against its bars (TAXIWAY_MLPERF_TINY)
+	$(BIN)/python benchmarks/quantize_kws.py
+
 bench-calibration: $(READY) ## memory of a calibration on 10,000 samples of 224x224x3
 	$(BIN)/python benchmarks/calibration_memory.py
 
