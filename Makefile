@@ -10,6 +10,7 @@ READY := $(VENV)/.ready
 TORCH := torch==2.13.0
 
 .PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-fallback bench-big bench-quantize bench-calibration bench-channels faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-big bench-minilm bench-quantize bench-calibration bench-channels faults attacks package lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -86,6 +87,9 @@ bench-convert: $(READY) ## CPU and memory of conversions against the same conver
 
 bench-channels: $(READY) ## channel pruning against its bars (MNIST=folder of train_mnist.py --full, TAXIWAY_MLPERF_TINY)
 	$(BIN)/python benchmarks/channels.py $(if $(MNIST),--mnist $(MNIST))
+
+bench-minilm: $(READY) ## the int8 sentence embeddings against their source: cosine, size, speed
+	$(BIN)/python benchmarks/minilm.py
 
 bench-big: $(READY) ## memory of a run with a model of 2.5 GB (needs 10 GB of disk)
 	$(BIN)/python benchmarks/big_model.py

@@ -33,6 +33,7 @@ LOWEST_ACCURACY = {
 }
 UNLABELLED = {
     "speech/basic_pitch_onnx",
+    "text/minilm_int8",
     "text/minilm_onnx",
     "vision/person_onnx",
     "vision/resnet8_int8",
