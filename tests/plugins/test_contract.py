@@ -438,6 +438,20 @@ class TestSparsifyOfTFLite(_Pass):
 
 
 @pytest.mark.slow
+class TestQuantizeWeights(_Pass):
+    name = "quantize_weights"
+    options = [{}, {"bits": 4}, {"bits": 4, "block": 16, "symmetric": False}]
+    refused = [{"bits": 2}, {"block": 31}]
+
+
+@pytest.mark.slow
+class TestQuantizeInt16(_Pass):
+    name = "quantize_int16"
+    options = [{"calibration": {"samples": 32}}, {"io_dtype": "float32"}]
+    refused = [{"calibration": {"samples": 0}}, {"io_dtype": "int8"}]
+
+
+@pytest.mark.slow
 class TestClassification(_OfDigits, EvaluateContract):
     name = "classification"
     format = "onnx"
