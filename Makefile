@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # Not in the lock file: its builds, and their hashes, differ by machine.
 TORCH := torch==2.13.0
 
-.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-prune bench-big bench-quantize bench-calibration bench-channels faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-prune bench-big bench-quantize bench-calibration bench-channels bench-fallback bench-minilm faults attacks package lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -78,6 +78,9 @@ bench-onnx-cases: $(READY) ## the onnx wheel's own cases -> TFLite: how many con
 bench-onnx-to-onnx: $(READY) ## every case of the onnx wheel that ONNX Runtime passes, through ONNX -> ONNX
 	$(BIN)/python benchmarks/onnx_to_onnx_cases.py
 
+bench-fallback: $(READY) ## fallbacks on planted faults: found, restored, at what cost (TAXIWAY_MLPERF_TINY)
+	$(BIN)/python benchmarks/fallback.py
+
 bench-convert: $(READY) ## CPU and memory of conversions against the same converters by hand
 	$(BIN)/python benchmarks/convert.py
 
@@ -87,11 +90,18 @@ bench-channels: $(READY) ## channel pruning against its bars (MNIST=folder of tr
 bench-prune: $(READY) ## pruning and int8 against their bar (MNIST=folder of train_mnist.py --full)
 	$(BIN)/python benchmarks/prune.py --mnist $(MNIST)
 
+bench-minilm: $(READY) ## the int8 sentence embeddings against their source: cosine, size, speed
+	$(BIN)/python benchmarks/minilm.py
+
 bench-big: $(READY) ## memory of a run with a model of 2.5 GB (needs 10 GB of disk)
 	$(BIN)/python benchmarks/big_model.py
 
 bench-quantize: $(READY) ## what quantization buys in ONNX Runtime on this CPU, one thread
 	$(BIN)/python benchmarks/quantize_speed.py
+
+.PHONY: bench-kws
+bench-kws: $(READY) ## keyword spotting in 8 bits, calibrated on 200 samples, against its bars (TAXIWAY_MLPERF_TINY)
+	$(BIN)/python benchmarks/quantize_kws.py
 
 bench-calibration: $(READY) ## memory of a calibration on 10,000 samples of 224x224x3
 	$(BIN)/python benchmarks/calibration_memory.py

@@ -382,6 +382,22 @@ class TestPruneMagnitudeOfOnnx(_Pass):
 
 
 @pytest.mark.slow
+class TestPruneChannels(_Training):
+    name = "prune_channels"
+    options = [
+        {"target": {"macs": 0.5}, "importance": "gradient", **TRAINED},
+        {"importance": "activation", "training": {"epochs": 0}},
+    ]
+    refused = [{"share": 1}, {"target": {}}, {"importance": "size"}, {"round_to": 0}]
+
+
+@pytest.mark.slow
+class TestPruneChannelsOfOnnx(_Pass):
+    name = "prune_channels"
+    options = [{"share": 0.5}, {"importance": "activation", "ranking": "global", "samples": 20}]
+
+
+@pytest.mark.slow
 class TestSimplify(_Pass):
     name = "simplify"
     options = [{}, {"skip": ["graph_fusion"], "largest_constant": None}]
@@ -419,6 +435,20 @@ class TestSparsifyOfTFLite(_Pass):
     def model(self, digits: Mapping[str, Model], tmp_path: Path) -> Model:
         """The digits with nine of ten weights zero."""
         return pruned(digits["tflite"], tmp_path / "pruned.tflite", 0.9)
+
+
+@pytest.mark.slow
+class TestQuantizeWeights(_Pass):
+    name = "quantize_weights"
+    options = [{}, {"bits": 4}, {"bits": 4, "block": 16, "symmetric": False}]
+    refused = [{"bits": 2}, {"block": 31}]
+
+
+@pytest.mark.slow
+class TestQuantizeInt16(_Pass):
+    name = "quantize_int16"
+    options = [{"calibration": {"samples": 32}}, {"io_dtype": "float32"}]
+    refused = [{"calibration": {"samples": 0}}, {"io_dtype": "int8"}]
 
 
 @pytest.mark.slow

@@ -59,7 +59,8 @@ class _Folding:
                 return new
             bias = {"use_bias": True} if id(layer) in normalization_of else {}
             new = type(layer).from_config({**layer.get_config(), **bias})
-            made.append((layer, new))
+            if isinstance(layer, keras.layers.Layer):
+                made.append((layer, new))
             return new
 
         def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -78,7 +79,17 @@ class _Folding:
         for layer, new in made:
             norm = normalization_of.get(id(layer))
             new.set_weights(_folded_weights(layer, norm) if norm else layer.get_weights())
+            _name_alike(layer, new)
         return result
+
+
+def _name_alike(layer: Any, new: Any) -> None:
+    """Paths of weights are names that promises go by, and follow from how a model was built: keep them."""
+    paths = [variable.path for variable in layer.weights]
+    if len(new.weights) > len(paths):
+        paths.append(f"{paths[0].rpartition('/')[0]}/bias")
+    for variable, path in zip(new.weights, paths, strict=True):
+        variable._path = path
 
 
 def is_graph(layer: Any) -> bool:

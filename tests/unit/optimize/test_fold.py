@@ -161,6 +161,8 @@ def test_folded(build: Callable[[Any], Any]) -> None:
     assert _normalizations(folded) == 0
     assert _ends(folded) == _ends(model)
     assert [tensor.name for tensor in folded.inputs] == [tensor.name for tensor in model.inputs]
+    kept = {weight.path for weight in model.weights if weight.path.endswith("kernel")}
+    assert kept == {weight.path for weight in folded.weights if weight.path.endswith("kernel")}
     for one, other in zip(before, _outputs(folded), strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-4)
 

@@ -79,11 +79,11 @@ class PruneChannelsConfig(Config, frozen=True):
         str | None,
         Meta(
             description="The samples of importance activation and gradient; null: the split of the "
-            "training where it has epochs, else `calibration`."
+            "training where there is one, else `calibration`."
         ),
     ] = None
     samples: Annotated[
-        int, Meta(ge=1, description="Rows of that split, from its start, for the importance.")
+        int, Meta(ge=1, description="At most this many rows of that split, from its start.")
     ] = 256
     iterations: Annotated[
         int,
@@ -98,10 +98,9 @@ class PruneChannelsConfig(Config, frozen=True):
         Meta(description="For keras: training after each cut. `epochs: 0` only cuts."),
     ] = Training()
 
-    @property
-    def selection(self) -> Selection | None:
-        """What the importance is measured on."""
+    def selection(self, trained_on: str | None = None) -> Selection | None:
+        """What the importance is measured on. trained_on: the split of the training that follows."""
         if self.importance == "l1":
             return None
-        split = self.split or (self.training.split if self.training.epochs else CALIBRATION)
+        split = self.split or trained_on or CALIBRATION
         return Selection(split, self.samples, labels=self.importance == "gradient")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import StepError
 from taxiway.optimize.channels.config import PruneChannelsConfig
-from taxiway.plugins import Context
+from taxiway.plugins import Context, Selection
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +75,7 @@ def cut_once(
     graph: ChannelGraph,
     at_most: float,
     options: PruneChannelsConfig,
+    selection: Selection | None,
     context: Context,
 ) -> Done:
     """Cut the least important channels until at most `at_most` of the goal's metric is left.
@@ -86,7 +87,7 @@ def cut_once(
 
     chosen = choose(
         graph,
-        scores(network, graph, options, context),
+        scores(network, graph, options, selection, context),
         Goal.of(options).metric,
         at_most,
         options.ranking == "global",
@@ -97,17 +98,31 @@ def cut_once(
 
 
 def scores(
-    network: Prunable, graph: ChannelGraph, options: PruneChannelsConfig, context: Context
+    network: Prunable,
+    graph: ChannelGraph,
+    options: PruneChannelsConfig,
+    selection: Selection | None,
+    context: Context,
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """The importance of each channel, by the measure that the options name."""
     from taxiway.optimize.channels import importance
 
-    selection = options.selection
     if options.importance == "l1" or selection is None:
         return importance.by_weights(graph, network.read)
+    chosen = _there(selection, context)
     if options.importance == "activation":
-        return importance.by_activation(graph, network.means(graph, selection, context))
-    return importance.by_gradient(graph, network.products(selection, context))
+        return importance.by_activation(graph, network.means(graph, chosen, context))
+    return importance.by_gradient(graph, network.products(chosen, context))
+
+
+def _there(selection: Selection, context: Context) -> Selection:
+    """The selection with no more rows than the split has. Raises StepError where there are none."""
+    if context.data is None:
+        raise StepError("importance is measured on samples, and the recipe has no data", "data=npz")
+    count = context.data.count(Selection(selection.split))
+    if not count:
+        raise StepError(f"split '{selection.split}' has no rows", "add samples to the split")
+    return replace(selection, samples=min(selection.samples or count, count))
 
 
 def facts(before: ChannelGraph, after: ChannelGraph, proofs: list[float | None]) -> dict[str, Any]:

@@ -32,5 +32,9 @@ class PruneChannels(Pass):
 
     def reads(self, options: Any) -> tuple[Selection, ...]:
         """The samples of the importance; the training of an implementation adds its rows."""
-        chosen: PruneChannelsConfig = options
-        return (chosen.selection,) if chosen.selection else ()
+        selection = self.selection(options)
+        return (selection,) if selection else ()
+
+    def selection(self, options: PruneChannelsConfig) -> Selection | None:
+        """What the importance is measured on, None where that is the weights alone."""
+        return options.selection()

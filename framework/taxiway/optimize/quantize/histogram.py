@@ -56,8 +56,11 @@ class Histogram:
         return (np.arange(BINS) + 0.5) * width - self.limit
 
     def within(self, low: float, high: float) -> tuple[float, float]:
-        """A range, no wider than the values are."""
-        return max(low, self.lowest), min(high, self.highest)
+        """A range, its ends moved to where values are."""
+        return (
+            min(max(low, self.lowest), self.highest),
+            max(min(high, self.highest), self.lowest),
+        )
 
 
 def percentile(found: Histogram, share: float) -> tuple[float, float]:

@@ -24,10 +24,17 @@ CASES = [
     ("quantize_static", {"granularity": "per_tensor"}),
     ("quantize_static", {"calibration": {"method": "entropy", "samples": 96}}),
     ("quantize_static", {"calibration": {"method": "percentile", "samples": 97}}),
+    ("quantize_static", {"calibration": {"method": "distribution"}}),
+    ("quantize_static", {"symmetric": True}),
     ("quantize_dynamic", {}),
     ("quantize_dynamic", {"granularity": "per_tensor"}),
+    ("quantize_weights", {}),
+    ("quantize_weights", {"bits": 4}),
+    ("quantize_weights", {"bits": 4, "block": 16, "symmetric": False}),
+    ("quantize_int16", {}),
     ("float16", {}),
 ]
+NAMES = list(dict.fromkeys(name for name, _ in CASES))
 IDS = [f"{name} {options or ''}" for name, options in CASES]
 
 
@@ -70,7 +77,7 @@ def test_a_pass_writes_the_same_bytes_again(
     assert first.path.read_bytes() == second.path.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["quantize_static", "quantize_dynamic", "float16"])
+@pytest.mark.parametrize("name", NAMES)
 def test_another_process_writes_the_same_bytes(
     name: str, onnx_mlp: Model, data: Any, optimize: Any, tmp_path: Path
 ) -> None:
@@ -107,14 +114,17 @@ def test_progress_is_told(onnx_mlp: Model, data: Any, optimize: Any) -> None:
     assert told == [(done, 256, "samples") for done in range(32, 257, 32)]
 
 
-@pytest.mark.parametrize("name", ["quantize_static", "quantize_dynamic"])
-def test_a_quantized_model_is_refused(name: str, onnx_mlp: Model, data: Any, optimize: Any) -> None:
-    quantized = optimize(onnx_mlp, "quantize_static", data)
+@pytest.mark.parametrize("before", ["quantize_static", "quantize_dynamic", "quantize_weights"])
+@pytest.mark.parametrize("name", NAMES[:-1])
+def test_a_quantized_model_is_refused(
+    name: str, before: str, onnx_mlp: Model, data: Any, optimize: Any
+) -> None:
+    quantized = optimize(onnx_mlp, before, data)
     with pytest.raises(StepError, match="quantized already"):
         optimize(quantized, name, data)
 
 
-@pytest.mark.parametrize("name", ["quantize_dynamic", "float16"])
+@pytest.mark.parametrize("name", ["quantize_dynamic", "quantize_weights", "float16"])
 def test_a_pass_that_changes_nothing_is_an_error(name: str, optimize: Any, tmp_path: Path) -> None:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 2])

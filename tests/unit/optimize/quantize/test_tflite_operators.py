@@ -193,6 +193,20 @@ def test_each_operator_can_be_kept_alone(
         assert not operator.weights or heavier < operator.weights + 2000, operator
 
 
+def test_operators_that_stay_float32_are_told(
+    branches: Model, samples: dict[str, Array], array_dataset: Any, tmp_path: Path
+) -> None:
+    plugin = registry().get("optimize", "quantize_static")
+    step: Any = plugin.implementation("tflite")
+    config = msgspec.convert(
+        {"calibration": {"samples": SAMPLES}, "exclude": ["SOFTMAX"]}, plugin.step.Config
+    )
+    told: dict[str, Any] = {}
+    context = Context(workdir=tmp_path, data=array_dataset(**samples), tell=told.__setitem__)
+    step.run(branches, config, context)
+    assert told["float32 operators"] == {"LEAKY_RELU": 1, "SOFTMAX": 1}
+
+
 def test_names_that_contain_each_other_and_special_characters(
     branches: Model, samples: dict[str, Array], array_dataset: Any, tmp_path: Path
 ) -> None:

@@ -29,6 +29,11 @@ class KerasChannels(PruneChannels):
     def reads(self, options: Any) -> tuple[Selection, ...]:
         return tuple(dict.fromkeys((*super().reads(options), *options.training.reads())))
 
+    def selection(self, options: Any) -> Selection | None:
+        training = options.training
+        found: Selection | None = options.selection(training.split if training.epochs else None)
+        return found
+
     def check(self, options: Any) -> None:
         if options.iterations > 1 and not options.training.epochs:
             raise ValueError("'iterations' above 1 train after each cut, and training.epochs is 0")
@@ -40,10 +45,10 @@ class KerasChannels(PruneChannels):
 
         network = KerasNetwork(load_network(model, context), model.path.name, options)
         first = graph = traced(network, options)
-        goal, proofs = Goal.of(options), []
+        goal, selection, proofs = Goal.of(options), self.selection(options), []
         whole = remaining(graph, goal.metric, graph.nothing())
         for step in range(1, goal.steps + 1):
-            done = cut_once(network, graph, goal.left(whole, step), options, context)
+            done = cut_once(network, graph, goal.left(whole, step), options, selection, context)
             proofs.append(done.proof)
             assert isinstance(done.network, KerasNetwork)
             network = done.network

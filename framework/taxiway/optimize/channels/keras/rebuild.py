@@ -21,12 +21,13 @@ def without(network: Any, graph: ChannelGraph, cut: Cut) -> Any:
     for stored in graph.stored:
         counts.setdefault(stored.owner, {})[stored.key] = int((~cut[stored.ids]).sum())
     _change(config, counts, "")
+    _forget_shapes(config)
     try:
         made = type(network).from_config(config)
     except Exception as error:
         raise StepError(
             f"Keras cannot build '{network.name}' from its config: {' '.join(str(error).split())[:300]}",
-            "convert to ONNX first: put prune_channels after a pass that works on onnx only",
+            "start from the model in ONNX: source=onnx",
         ) from error
     names = {id(weight): name for name, weight in named_weights(network).items()}
     for old, new in zip(network.weights, made.weights, strict=True):
@@ -42,9 +43,8 @@ def without(network: Any, graph: ChannelGraph, cut: Cut) -> Any:
 
 
 def _change(config: Any, counts: dict[str, dict[tuple[str | int, ...], int]], prefix: str) -> None:
-    """Write numbers of channels into a network's config, and drop the shapes it was built with."""
+    """Write numbers of channels into a network's config."""
     for layer in config["layers"]:
-        layer.pop("build_config", None)
         options = layer["config"]
         path = f"{prefix}{options['name']}"
         if "layers" in options:
@@ -57,3 +57,13 @@ def _change(config: Any, counts: dict[str, dict[tuple[str | int, ...], int]], pr
                 values = list(options[key[0]])
                 values[int(key[1])] = count
                 options[key[0]] = values
+
+
+def _forget_shapes(config: Any) -> None:
+    """Drop the shapes that layers were built with, those of layers inside of layers, too."""
+    if isinstance(config, dict):
+        for key in ("build_config", "build_input_shape"):
+            config.pop(key, None)
+    for value in config.values() if isinstance(config, dict) else config:
+        if isinstance(value, dict | list | tuple):
+            _forget_shapes(value)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from taxiway.optimize.channels.flow import Flow
+from taxiway.optimize.channels.flow import Flow, Stored
 from taxiway.optimize.channels.graph import ChannelGraph, finish
 from taxiway.optimize.channels.keras.node import Node, Opaque
 from taxiway.optimize.channels.keras.rules import RULES
+from taxiway.optimize.channels.numbering import Ids
 from taxiway.optimize.channels.signal import Constant, Signal, plain
 from taxiway.optimize.training.network import named_weights
 
@@ -58,6 +59,7 @@ class _Tracer:
     def __init__(self, network: Any) -> None:
         self.flow = Flow()
         self._names = {id(weight): name for name, weight in named_weights(network).items()}
+        self._entries: dict[tuple[str, int], Ids | None] = {}
 
     def follow(self, function: Any, inputs: Sequence[Signal], prefix: str) -> list[Signal]:
         """The outputs of a graph whose inputs are these."""
@@ -71,6 +73,7 @@ class _Tracer:
     def _call(self, call: Any, given: Sequence[Signal], path: str) -> list[Signal]:
         operation = call.operation
         if is_network(operation):
+            self._enter(function_of(operation), given, f"{path}/")
             return self.follow(function_of(operation), given, f"{path}/")
         results = [_plain(t, s) for t, s in zip(call.outputs, _sizes(call, given), strict=True)]
         node = Node(
@@ -95,6 +98,19 @@ class _Tracer:
                 for ids in found.axes:
                     self.flow.protect(ids, f"{node.where} gives another shape than expected")
         return made
+
+    def _enter(self, function: Any, given: Sequence[Signal], prefix: str) -> None:
+        """A nested network notes the shapes of its inputs: they are the same in every call."""
+        for tensor, signal in zip(function.inputs, given, strict=True):
+            entry = f"{prefix}{tensor._keras_history.operation.name}"
+            for axis, ids in enumerate(signal.axes):
+                known = self._entries.setdefault((entry, axis), ids)
+                if known is not None and ids is not None:
+                    self.flow.numbering.join(known, ids)
+                    self.flow.stored.append(Stored(entry, ("batch_shape", axis), ids))
+                else:
+                    for one in (known, ids):
+                        self.flow.protect(one, f"'{prefix}' is called with channels that stay, too")
 
     def _opaque(self, node: Node, reason: str) -> list[Signal]:
         weights = [

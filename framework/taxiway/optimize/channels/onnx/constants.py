@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ FOLDED = frozenset(
 )
 """Operators that only move values: their results are exact."""
 ONNX = ("", "ai.onnx")
+SHARED = 2**18
+"""Elements of a weight from which it is not moved into a copy while others read it, too."""
 
 
 def with_plain_constants(proto: Any) -> None:
@@ -26,11 +30,12 @@ def with_plain_constants(proto: Any) -> None:
     """
     from onnx import numpy_helper
 
-    from taxiway.optimize.channels.onnx.names import name_nodes
+    from taxiway.optimize.channels.onnx.names import name_nodes, names_used
 
     graph = proto.graph
     known = {tensor.name: tensor for tensor in graph.initializer}
     outputs = {value.name for value in graph.output}
+    readers = Counter(name for node in graph.node for name in names_used(node))
     kept = []
     for node in graph.node:
         foldable = node.domain in ONNX and node.op_type in FOLDED and len(node.output) == 1
@@ -38,6 +43,7 @@ def with_plain_constants(proto: Any) -> None:
             not foldable
             or node.output[0] in outputs
             or any(name and name not in known for name in node.input)
+            or any(readers[name] > 1 and _large(known[name]) for name in node.input if name)
         ):
             kept.append(node)
             continue
@@ -49,6 +55,11 @@ def with_plain_constants(proto: Any) -> None:
     graph.node.extend(kept)
     drop_unread(graph)
     name_nodes(graph)
+
+
+def _large(tensor: Any) -> bool:
+    elements: int = math.prod(tensor.dims)
+    return elements > SHARED
 
 
 def _value(proto: Any, node: Any, inputs: dict[str, Any]) -> Any:

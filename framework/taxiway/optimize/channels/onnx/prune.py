@@ -57,7 +57,7 @@ class OnnxChannels(PruneChannels):
 
         goal = Goal.of(options)
         at_most = goal.left(remaining(graph, goal.metric, graph.nothing()), 1)
-        done = cut_once(network, graph, at_most, options, context)
+        done = cut_once(network, graph, at_most, options, self.selection(options), context)
         after = traced(done.network, options)
         context.tell("channels", facts(graph, after, [done.proof]))
         assert isinstance(done.network, OnnxNetwork)

@@ -62,9 +62,13 @@ class Rounding:
     def __init__(self, network: Any, left: Collection[str], activations: bool = True) -> None:
         self._left, self._activations = frozenset(left), activations
         self._changed: dict[int, tuple[Any, Any]] = {}
+        self._named: dict[str, Any] = {}
+        self._renamed: list[tuple[Any, str]] = []
         self.ranges: list[Range] = []
         graph = _graph(network)
         self._structure = graph._inputs_struct
+        for operation in graph.operations:
+            self._own_name(operation)
         inputs = keras.tree.map_structure(
             lambda tensor: keras.Input(
                 batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name
@@ -75,6 +79,8 @@ class Rounding:
         outputs = self._run(network, given, {id(tensor) for tensor in graph.outputs})
         packed = keras.tree.pack_sequence_as(graph._outputs_struct, outputs)
         self.network = keras.Model(inputs, packed, name=network.name)
+        for operation, name in self._renamed:
+            operation.name = name
 
     def __enter__(self) -> Rounding:
         # The graph is traced while it is trained: until then the layers give what comes before activations.
@@ -110,13 +116,14 @@ class Rounding:
         self, node: Any, known: dict[int, Any], readers: dict[int, list[Any]], ends: set[int]
     ) -> list[Any]:
         operation = node.operation
+        self._own_name(operation)
         args, kwargs = node.arguments.fill_in(known)
         if is_graph(operation):
             inner = zip(_graph(operation).outputs, node.outputs, strict=True)
             inner_ends = {id(tensor) for tensor, outer in inner if id(outer) in ends}
             return self._run(operation, keras.tree.flatten(args[0]), inner_ends)
         is_end = any(id(tensor) in ends for tensor in node.outputs)
-        kind, stays = type(operation).__name__, operation.name in self._left
+        kind, stays = type(operation).__name__, self._given_name(operation) in self._left
         activation = getattr(operation, "activation", None) if kind in _SPLIT else None
         name = getattr(activation, "__name__", "linear")
         split = name not in _FUSED and not is_end and not stays and self._activations
@@ -132,10 +139,22 @@ class Rounding:
             return results
         return [self._rounded(tensor) for tensor in results]
 
+    def _given_name(self, operation: Any) -> str:
+        names = [name for renamed, name in self._renamed if renamed is operation]
+        return str(names[0] if names else operation.name)
+
+    def _own_name(self, operation: Any) -> None:
+        """Layers of inner models may be called alike; those of one graph may not, while Keras makes it."""
+        name, number = operation.name, 2
+        while self._named.setdefault(operation.name, operation) is not operation:
+            operation.name, number = f"{name}_{number}", number + 1
+        if operation.name != name:
+            self._renamed.append((operation, name))
+
     def _rounded(self, tensor: Any) -> Any:
         if not self._activations or "float" not in keras.backend.standardize_dtype(tensor.dtype):
             return tensor
-        layer = Range(name=f"range_{len(self.ranges)}")
+        layer = Range(name=f"activation_range_{len(self.ranges)}")
         self.ranges.append(layer)
         return layer(tensor)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from taxiway.model import Model
 from taxiway.optimize.quantize.onnx import graph as graphs
+from taxiway.optimize.quantize.onnx.constants import drop_unread
 from taxiway.optimize.quantize.onnx.places import Place, places
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Coder:
             nodes += [*self._before.get(node.name, ()), node, *self._after.get(node.name, ())]
         del self.graph.node[:]
         self.graph.node.extend(nodes)
-        graphs.drop_unread(self.graph)
+        drop_unread(self.graph)
         known = {entry.domain for entry in self.proto.opset_import}
         if MICROSOFT not in known and any(node.domain == MICROSOFT for node in nodes):
             self.proto.opset_import.append(helper.make_opsetid(MICROSOFT, 1))

@@ -11,7 +11,9 @@ from taxiway.errors import StepError
 from taxiway.model import Model
 from taxiway.optimize.quantize.dynamic import QuantizeDynamic
 from taxiway.optimize.quantize.onnx import graph as graphs
+from taxiway.optimize.quantize.onnx.constants import drop_unread, own_weights
 from taxiway.optimize.quantize.onnx.last import Last
+from taxiway.optimize.quantize.onnx.written import checked
 from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import Context
 
@@ -55,7 +57,7 @@ class OnnxDynamic(QuantizeDynamic):
         chosen = [n for n in proto.graph.node if n.name not in kept and _taken(n, weights)]
         graphs.check_constants(proto.graph, chosen, model)
         names = {node.name for node in chosen}
-        graphs.own_weights(proto.graph, names)
+        own_weights(proto.graph, names)
         with TemporaryDirectory() as folder:
             result = Path(folder) / "quantized.onnx"
             try:
@@ -74,7 +76,7 @@ class OnnxDynamic(QuantizeDynamic):
                     f"ONNX Runtime cannot quantize {model.path.name}: {error}"
                 ) from error
         quantized = in_own_precision(quantized, model, kept)
-        return graphs.checked(model, quantized, graphs.count_ops(*RESULTS), context)
+        return checked(model, quantized, graphs.count_ops(*RESULTS), context)
 
     def _prepared(self, model: Model) -> Any:
         return self._graph.get(model.path, lambda: _without_gemm(graphs.prepared(model)))
@@ -88,7 +90,7 @@ def _without_gemm(proto: Any) -> Any:
     made = {f"{name}_MatMul": name for name in dense}
     for node in proto.graph.node:
         node.name = made.get(node.name, node.name)
-    graphs.drop_unread(proto.graph)
+    drop_unread(proto.graph)
     return proto
 
 

@@ -9,6 +9,8 @@ from taxiway.errors import StepError
 from taxiway.model import Model
 from taxiway.optimize.quantize.float16 import Float16
 from taxiway.optimize.quantize.onnx import graph as graphs
+from taxiway.optimize.quantize.onnx.constants import lift_constants
+from taxiway.optimize.quantize.onnx.written import checked
 from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import Context
 
@@ -48,18 +50,17 @@ class OnnxFloat16(Float16):
         _check(proto, model)
         floats = {name: kind for name, kind in kept.items() if kind != "float16"}
         if not floats:
-            return graphs.checked(model, _whole(proto, model, context), _half_weights, context)
+            return checked(model, _whole(proto, model, context), _half_weights, context)
         # The library would round between two operators that stay float32, too.
         names = {op.name for op in self.operators(model, options)} - set(floats)
         onnx.external_data_helper.load_external_data_for_model(proto, str(model.path.parent))
-        graphs.lift_constants(proto.graph)
+        lift_constants(proto.graph)
         proto = in_own_precision(into_halves(proto, names), model, floats)
-        return graphs.checked(model, proto, _half_weights, context)
+        return checked(model, proto, _half_weights, context)
 
 
 def _whole(proto: Any, model: Model, context: Context) -> Any:
     """All of the graph and of its bodies in float16, weights in other files in a stream."""
-    from onnxruntime.quantization.onnx_model import ONNXModel
     from onnxruntime.transformers.float16 import convert_float_to_float16, convert_np_to_float16
 
     from taxiway.model.onnx_file import WEIGHTS
@@ -72,7 +73,6 @@ def _whole(proto: Any, model: Model, context: Context) -> Any:
         if held:
             del proto.graph.value_info[:]
             put_back(held, context.workdir / WEIGHTS, convert_np_to_float16)
-        ONNXModel(proto).topological_sort()
     except StepError:
         raise
     except Exception as error:

@@ -1,10 +1,9 @@
-"""An ONNX model ready to be quantized, the operators in it, and the proof after a change."""
+"""An ONNX model ready to be quantized, and the operators in it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,8 +11,6 @@ from typing import Any
 from taxiway.errors import StepError
 from taxiway.model import Model
 from taxiway.optimize.quantize.operators import Operator
-from taxiway.optimize.result import optimized
-from taxiway.plugins import Context
 
 OPSET = 13
 """The first with scales per channel in QuantizeLinear (https://onnx.ai/onnx/operators)."""
@@ -183,82 +180,9 @@ def refuse_others(
             )
 
 
-def checked(model: Model, proto: Any, evidence: Callable[[Any], int], context: Context) -> Model:
-    """Save `proto` and hold it against `model`.
-
-    evidence: counts in a ModelProto what shows that the pass did something. Raises StepError where
-    there is no more of it than before, or where the result is no valid ONNX.
-    """
-    from taxiway.model.onnx_file import check_file, load_graph, write_graph
-
-    before = load_graph(model.path)
-    if evidence(proto) <= evidence(before):
-        inside = any(bodies(before.graph))
-        raise StepError(
-            f"nothing was quantized: {model.path.name} has no float operator that ONNX Runtime "
-            "changes" + (", but in bodies of If, Loop or Scan, which stay float" if inside else ""),
-            "drop the pass, or start from a float model",
-        )
-    _tidy(proto, before)
-    _merge_equal(proto.graph)
-    path = write_graph(proto, context.workdir / "model.onnx")
-    check_file(path)
-    return optimized(model, path)
-
-
-def _tidy(proto: Any, before: Any) -> None:
-    """Drop what the tools left: shapes of inner values, which cost bytes and are found again, and
-    their marks."""
-    known = {value.name for value in before.graph.value_info}
-    values = [value for value in proto.graph.value_info if value.name in known]
-    del proto.graph.value_info[:]
-    proto.graph.value_info.extend(values)
-    keys = {entry.key for entry in before.metadata_props}
-    entries = [entry for entry in proto.metadata_props if entry.key in keys]
-    del proto.metadata_props[:]
-    proto.metadata_props.extend(entries)
-
-
-def _merge_equal(graph: Any) -> None:
-    """Let nodes share constants of equal bytes: folding copies one that several nodes transpose, and
-    many scales and zero points are the same."""
-    fixed = captured(graph) | {value.name for value in (*graph.input, *graph.output)}
-    first: dict[Any, str] = {}
-    renamed: dict[str, str] = {}
-    for tensor in graph.initializer:
-        if tensor.name in fixed or not tensor.raw_data:
-            continue
-        key = (tensor.data_type, tuple(tensor.dims), sha256(tensor.raw_data).digest())
-        if first.setdefault(key, tensor.name) != tensor.name:
-            renamed[tensor.name] = first[key]
-    for node in graph.node:
-        for index, name in enumerate(node.input):
-            node.input[index] = renamed.get(name, name)
-    kept = [tensor for tensor in graph.initializer if tensor.name not in renamed]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
-
-
 def count_ops(*ops: str) -> Callable[[Any], int]:
     """Counts the nodes of a ModelProto whose operator is among `ops`."""
     return lambda proto: sum(node.op_type in ops for node in proto.graph.node)
-
-
-def lift_constants(graph: Any) -> None:
-    """Make initializers of the float tensors that nodes of type Constant hold."""
-    from onnx import TensorProto
-
-    nodes = []
-    for node in graph.node:
-        held = [a.t for a in node.attribute if a.name == "value"]
-        if node.op_type == "Constant" and held and held[0].data_type == TensorProto.FLOAT:
-            tensor = graph.initializer.add()
-            tensor.CopyFrom(held[0])
-            tensor.name = node.output[0]
-        else:
-            nodes.append(node)
-    del graph.node[:]
-    graph.node.extend(nodes)
 
 
 def check_constants(graph: Any, nodes: Iterable[Any], model: Model) -> None:
@@ -275,58 +199,6 @@ def check_constants(graph: Any, nodes: Iterable[Any], model: Model) -> None:
                 check_weight(name, values, model.path.name, node.name)
 
 
-def own_weights(graph: Any, chosen: set[str]) -> None:
-    """Give a node its own copy of a constant that one of `chosen` reads, too: a node that stays float
-    of any, a node of `chosen` of its bias, whose scale depends on the node's input."""
-    held = {tensor.name: tensor for tensor in graph.initializer}
-    shared = {n for node in graph.node if node.name in chosen for n in node.input if n in held}
-    taken = {*held, *(n for node in graph.node for n in (*node.input, *node.output))}
-    biased = {"Conv", "ConvTranspose", "Gemm"}
-    owners: set[str] = set()
-    copies: dict[str, str] = {}
-    for node in graph.node:
-        for index, name in enumerate(node.input):
-            if name not in shared:
-                continue
-            if node.name in chosen:
-                bias = index == 2 and node.op_type in biased
-                if not bias or name not in owners:
-                    owners.update([name] if bias else [])
-                    continue
-                copy = _copied(graph, held[name], taken)
-            else:
-                copy = copies.get(name) or _copied(graph, held[name], taken)
-                copies[name] = copy
-            node.input[index] = copy
-
-
-def _copied(graph: Any, tensor: Any, taken: set[str]) -> str:
-    """The name of a new copy of an initializer."""
-    name, count = f"{tensor.name}_copy", 1
-    while name in taken:
-        count += 1
-        name = f"{tensor.name}_copy{count}"
-    taken.add(name)
-    copy = graph.initializer.add()
-    copy.CopyFrom(tensor)
-    copy.name = name
-    return name
-
-
-def drop_unread(graph: Any) -> None:
-    """Drop casts, and then initializers, that nothing reads."""
-    read = {name for node in graph.node for name in node.input} | captured(graph)
-    read |= {value.name for value in graph.output}
-    nodes = [n for n in graph.node if n.op_type != "Cast" or n.output[0] in read]
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
-    if len(nodes) != len(graph.node):
-        del graph.node[:]
-        graph.node.extend(nodes)
-    if len(kept) != len(graph.initializer):
-        del graph.initializer[:]
-        graph.initializer.extend(kept)
-
-
 def integer_weights(proto: Any) -> int:
     """How many matrices of 8- or 4-bit integers a ModelProto holds."""
     from onnx import TensorProto as T
@@ -337,17 +209,26 @@ def integer_weights(proto: Any) -> int:
 
 def captured(graph: Any) -> set[str]:
     """Names of outer values that bodies of If, Loop and Scan in `graph` may read."""
-    return {name for body in bodies(graph) for node in body.node for name in node.input}
+    return captured_by(graph.node)
+
+
+def captured_by(nodes: Iterable[Any]) -> set[str]:
+    """The same for some nodes."""
+    return {name for body in _within(nodes) for node in body.node for name in node.input}
 
 
 def bodies(graph: Any) -> Iterator[Any]:
     """The graphs within the nodes of `graph`, at any depth."""
-    for node in graph.node:
+    return _within(graph.node)
+
+
+def _within(nodes: Iterable[Any]) -> Iterator[Any]:
+    for node in nodes:
         for attribute in node.attribute:
             for body in (attribute.g, *attribute.graphs):
                 if body.node:
                     yield body
-                    yield from bodies(body)
+                    yield from _within(body.node)
 
 
 def _drop_unused_domains(proto: Any) -> None:

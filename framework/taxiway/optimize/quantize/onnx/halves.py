@@ -19,7 +19,7 @@ def into_halves(proto: Any, names: Collection[str]) -> Any:
     """
     from onnx import TensorProto, helper
 
-    from taxiway.optimize.quantize.onnx.graph import drop_unread
+    from taxiway.optimize.quantize.onnx.constants import drop_unread
 
     if not names:
         return proto
@@ -77,7 +77,10 @@ def _float_kinds(proto: Any) -> set[str]:
     graph = proto.graph
     values = (*graph.input, *graph.output, *graph.value_info)
     found = {v.name for v in values if v.type.tensor_type.elem_type == TensorProto.FLOAT}
-    return found | {t.name for t in graph.initializer if t.data_type == TensorProto.FLOAT}
+    found |= {t.name for t in graph.initializer if t.data_type == TensorProto.FLOAT}
+    # Of com.microsoft it has no type that onnx infers.
+    pairs = [node for node in graph.node if node.op_type == "DequantizeLinear"]
+    return found | {node.output[0] for node in pairs}
 
 
 def can_halve(node: Any, proto: Any) -> bool:

@@ -9,6 +9,7 @@ from taxiway.model import Model
 from taxiway.optimize.quantize.int16 import QuantizeInt16
 from taxiway.optimize.quantize.onnx import graph as graphs
 from taxiway.optimize.quantize.onnx.qdq import Encoding, PairWriter
+from taxiway.optimize.quantize.onnx.written import checked
 from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import Context
 
@@ -51,4 +52,4 @@ class OnnxInt16(QuantizeInt16):
         proto = self._writer.quantized(
             model, encoding, options.calibration, self.reads(options)[0], kept, context
         )
-        return graphs.checked(model, proto, graphs.count_ops("QuantizeLinear"), context)
+        return checked(model, proto, graphs.count_ops("QuantizeLinear"), context)

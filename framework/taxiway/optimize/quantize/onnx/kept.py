@@ -7,6 +7,7 @@ from typing import Any
 
 from taxiway.model import Model
 from taxiway.optimize.quantize.onnx import graph as graphs
+from taxiway.optimize.quantize.onnx.constants import drop_unread
 from taxiway.optimize.quantize.operators import Precision
 
 
@@ -47,7 +48,7 @@ def _store_small(graph: Any, names: Collection[str], model: Model) -> None:
         nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
-    graphs.drop_unread(graph)
+    drop_unread(graph)
 
 
 def _restored(

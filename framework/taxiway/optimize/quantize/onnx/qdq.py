@@ -9,49 +9,14 @@ from typing import Any
 from taxiway.errors import StepError
 from taxiway.model import Model
 from taxiway.optimize.quantize.onnx import graph as graphs
+from taxiway.optimize.quantize.onnx.constants import own_weights
+from taxiway.optimize.quantize.onnx.integer_ops import COMPUTE, FOLLOW, activations, quantizable
 from taxiway.optimize.quantize.onnx.last import Last
 from taxiway.optimize.quantize.onnx.ranges import Ranges
 from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import Context, Selection
 from taxiway.plugins.step import Note
 
-COMPUTE = frozenset(
-    (
-        "Add",
-        "ArgMax",
-        "AveragePool",
-        "Concat",
-        "Conv",
-        "ConvTranspose",
-        "Gather",
-        "Gemm",
-        "GlobalAveragePool",
-        "LeakyRelu",
-        "MatMul",
-        "Mul",
-        "Resize",
-        "Sigmoid",
-        "Softmax",
-        "Where",
-    )
-)
-"""What ONNX Runtime's CPU computes in integers (onnxruntime: qdq_selectors.cc)."""
-FOLLOW = frozenset(
-    (
-        "Clip",
-        "Flatten",
-        "MaxPool",
-        "Pad",
-        "Relu",
-        "Reshape",
-        "Slice",
-        "Split",
-        "Squeeze",
-        "Transpose",
-        "Unsqueeze",
-    )
-)
-"""What passes integers on where it gets them, with the scale that they have: no loss, no choice."""
 MASK = 1e8
 """A value beyond it is a mask, such as the -3.4e38 that attention adds to what it must not see: with it
 in its range, a tensor of 8 or 16 bits has one step for all other values."""
@@ -87,7 +52,7 @@ class PairWriter:
         return [
             graphs.operator(node, weights)
             for node in proto.graph.node
-            if node.op_type in COMPUTE and not node.domain and _quantizable(node, weights, floats)
+            if node.op_type in COMPUTE and not node.domain and quantizable(node, weights, floats)
         ]
 
     def named(self, model: Model, options: Any, what: str) -> Sequence[Operator]:
@@ -117,10 +82,6 @@ class PairWriter:
 
         base = self.prepared(model)
         operators = {op.name: op for op in self.operators(model)}
-        ranges = self._ranges.get(
-            (model.path, repr(calibration), encoding.bits),
-            lambda: self._measure(base, model, encoding, calibration, selection, context),
-        )
         proto = onnx.ModelProto()
         proto.CopyFrom(base)
         chosen = [
@@ -128,9 +89,14 @@ class PairWriter:
             for node in proto.graph.node
             if node.op_type in FOLLOW or (node.name in operators and node.name not in kept)
         ]
+        graphs.check_constants(proto.graph, chosen, model)
+        ranges = self._ranges.get(
+            (model.path, repr(calibration), encoding.bits),
+            lambda: self._measure(base, model, encoding, calibration, selection, context),
+        )
         chosen = self._without_masks(proto, chosen, ranges, context)
         needed = _check(model, proto, chosen, ranges)
-        graphs.own_weights(proto.graph, {node.name for node in chosen})
+        own_weights(proto.graph, {node.name for node in chosen})
         names = {node.name for node in chosen}
         result = _write(model, proto, encoding, names, {n: ranges.by_tensor[n] for n in needed})
         _read_float(result.graph, base.graph, names)
@@ -162,43 +128,18 @@ class PairWriter:
 
         operators = {op.name for op in self.operators(model)}
         chosen = [n for n in proto.graph.node if n.name in operators or n.op_type in FOLLOW]
-        tensors = list(_activations(proto, chosen))
+        tensors = list(activations(proto, chosen))
         if not tensors:
             return Ranges()
         feeds = Feeds(model, selection, context)
         return measure(proto, tensors, feeds, calibration, encoding.bits, model)
 
 
-def _quantizable(node: Any, weights: Mapping[str, Any], floats: Mapping[str, int]) -> bool:
-    """Whether a node computes on float32; a lookup only where its table is a constant."""
-    from onnx import TensorProto
-
-    data = 1 if node.op_type == "Where" else 0
-    if node.op_type == "Gather" and node.input[0] not in weights:
-        return False
-    name = node.input[data]
-    if name in weights:
-        return bool(weights[name].data_type == TensorProto.FLOAT)
-    return name in floats
-
-
-def _activations(proto: Any, nodes: Sequence[Any]) -> dict[str, str]:
-    """Float values that `nodes` read and write, and are no constants -> the first such node."""
-    floats, held = graphs.float_values(proto), {t.name for t in proto.graph.initializer}
-    found: dict[str, str] = {}
-    for node in nodes:
-        for name in (*node.input, *node.output):
-            if name in floats and name not in held:
-                found.setdefault(name, node.name)
-    return found
-
-
 def _check(model: Model, proto: Any, nodes: Sequence[Any], ranges: Ranges) -> list[str]:
-    """The values whose ranges are needed, once they and the weights of `nodes` are all finite."""
+    """The values whose ranges are needed, once they are all known to be finite."""
     from taxiway.optimize.quantize.finite import check_ranges
 
-    graphs.check_constants(proto.graph, nodes, model)
-    readers = _activations(proto, nodes)
+    readers = activations(proto, nodes)
     check_ranges(ranges.broken, readers, model.path.name)
     return [name for name in readers if name in ranges.by_tensor]
 
@@ -242,7 +183,6 @@ def _write(
             },
         )
         quantizer.quantize_model()
-        quantizer.model.topological_sort()
     except Exception as error:
         raise StepError(f"ONNX Runtime cannot quantize {model.path.name}: {error}") from error
     return quantizer.model.model

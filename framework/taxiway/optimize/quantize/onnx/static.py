@@ -8,6 +8,7 @@ from typing import Any
 from taxiway.model import Model
 from taxiway.optimize.quantize.onnx import graph as graphs
 from taxiway.optimize.quantize.onnx.qdq import PairWriter
+from taxiway.optimize.quantize.onnx.written import checked
 from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.optimize.quantize.static import QuantizeStatic
 from taxiway.plugins import Context
@@ -52,4 +53,4 @@ class OnnxStatic(QuantizeStatic):
         proto = self._writer.quantized(
             model, encoding, options.calibration, self.reads(options)[0], kept, context
         )
-        return graphs.checked(model, proto, graphs.count_ops("QuantizeLinear"), context)
+        return checked(model, proto, graphs.count_ops("QuantizeLinear"), context)

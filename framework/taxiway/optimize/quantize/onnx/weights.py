@@ -7,7 +7,9 @@ from typing import Any
 
 from taxiway.model import Model
 from taxiway.optimize.quantize.onnx import graph as graphs
+from taxiway.optimize.quantize.onnx.constants import lift_constants
 from taxiway.optimize.quantize.onnx.last import Last
+from taxiway.optimize.quantize.onnx.written import checked
 from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.optimize.quantize.weights import QuantizeWeights
 from taxiway.plugins import Context
@@ -57,7 +59,7 @@ class OnnxWeights(QuantizeWeights):
                 coder.encode(node)
         coder.finish()
         proto = in_own_precision(proto, model, kept)
-        return graphs.checked(model, proto, graphs.integer_weights, context)
+        return checked(model, proto, graphs.integer_weights, context)
 
     def _loaded(self, model: Model) -> Any:
         return self._graph.get(model.path, lambda: _ready(model))
@@ -69,5 +71,5 @@ def _ready(model: Model) -> Any:
     graphs.float_graph(model)
     proto = graphs.at_least(onnx.load(model.path), graphs.OPSET, model)
     graphs.name_nodes(proto.graph)
-    graphs.lift_constants(proto.graph)
+    lift_constants(proto.graph)
     return proto

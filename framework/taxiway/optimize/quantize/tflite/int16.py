@@ -32,14 +32,16 @@ class TFLiteInt16(QuantizeInt16):
     ) -> Model:
         from taxiway.optimize.quantize.tflite.biases import weight_ranges
         from taxiway.optimize.quantize.tflite.graph import FloatGraph
-        from taxiway.optimize.quantize.tflite.quantizer import quantized, save
+        from taxiway.optimize.quantize.tflite.quantizer import quantized, save, tell_floats
         from taxiway.optimize.quantize.tflite.recipe import quantizer_of
 
         graph, config = FloatGraph(model), _config(model, options)
         made = quantizer_of(graph, config, kept, float_ends=options.io_dtype == "float32")
         ranges = self._ranges.of(model, graph, kept, options.calibration, 16, context)
         ranges = {**ranges, **weight_ranges(graph, ranges, config)}
-        return save(quantized(made, ranges, model), graph, model, "INT16", context)
+        result = save(quantized(made, ranges, model), graph, model, "INT16", context)
+        tell_floats(result, context)
+        return result
 
 
 def _config(model: Model, options: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from taxiway.errors import StepError
@@ -54,6 +55,25 @@ def save(content: bytes, graph: FloatGraph, model: Model, dtype: str, context: C
     path = context.workdir / "model.tflite"
     path.write_bytes(content)
     return optimized(model, path)
+
+
+def tell_floats(model: Model, context: Context) -> None:
+    """Tell which operators of an integer model still give float32: type -> how many. There are some where
+    the quantizer does not know an operator, or where it was kept; an integer-only target cannot run them."""
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    parsed = flatbuffer_utils.read_model_from_bytearray(bytearray(model.path.read_bytes()))
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    found = Counter(
+        names[parsed.operatorCodes[operator.opcodeIndex].builtinCode]
+        for graph in parsed.subgraphs
+        for operator in graph.operators
+        if any(graph.tensors[i].type == schema.TensorType.FLOAT32 for i in operator.outputs)
+    )
+    del found["DEQUANTIZE"]
+    if found:
+        context.tell("float32 operators", dict(found))
 
 
 def _holds(model: Any, dtype: str) -> bool:

@@ -38,14 +38,16 @@ class TFLiteStatic(QuantizeStatic):
     ) -> Model:
         from taxiway.optimize.quantize.tflite.biases import weight_ranges
         from taxiway.optimize.quantize.tflite.graph import FloatGraph
-        from taxiway.optimize.quantize.tflite.quantizer import quantized, save
+        from taxiway.optimize.quantize.tflite.quantizer import quantized, save, tell_floats
         from taxiway.optimize.quantize.tflite.recipe import quantizer_of
 
         graph, config = FloatGraph(model), self._config(model, options)
         made = quantizer_of(graph, config, kept, float_ends=options.io_dtype == "float32")
         ranges = self._ranges.of(model, graph, kept, options.calibration, 8, context)
         ranges = {**ranges, **weight_ranges(graph, ranges, config)}
-        return save(quantized(made, ranges, model), graph, model, "INT8", context)
+        result = save(quantized(made, ranges, model), graph, model, "INT8", context)
+        tell_floats(result, context)
+        return result
 
     def _config(self, model: Model, options: Any) -> Any:
         from taxiway.optimize.quantize.granularity import granularity_of
