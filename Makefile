@@ -12,6 +12,7 @@ TORCH := torch==2.13.0
 MNIST ?= build/mnist
 
 .PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-fallback bench-big bench-quantize bench-calibration bench-channels bench-minilm bench-kws mnist faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-prune bench-big bench-quantize bench-calibration bench-channels bench-fallback bench-minilm faults attacks package lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -91,6 +92,9 @@ mnist: $(READY) ## all digits and a larger LeNet for the benchmarks (PACKAGE=mni
 
 bench-channels: $(READY) ## channel pruning against its bars (MNIST=folder of train_mnist.py --full, TAXIWAY_MLPERF_TINY)
 	$(BIN)/python benchmarks/channels.py --mnist $(MNIST)
+
+bench-prune: $(READY) ## pruning and int8 against their bar (MNIST=folder of train_mnist.py --full)
+	$(BIN)/python benchmarks/prune.py --mnist $(MNIST)
 
 bench-minilm: $(READY) ## the int8 sentence embeddings against their source: cosine, size, speed
 	$(BIN)/python benchmarks/minilm.py
