@@ -11,8 +11,7 @@ TORCH := torch==2.13.0
 # Where `make mnist` puts the digits that the benchmarks of passes use.
 MNIST ?= build/mnist
 
-.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-fallback bench-big bench-quantize bench-calibration bench-channels bench-minilm bench-kws mnist faults attacks package lock clean
-.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-prune bench-big bench-quantize bench-calibration bench-channels bench-fallback bench-minilm faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-fallback bench-big bench-quantize bench-calibration bench-channels bench-minilm bench-kws bench-prune mnist faults attacks package lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
