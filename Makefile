@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # Not in the lock file: its builds, and their hashes, differ by machine.
 TORCH := torch==2.13.0
 
-.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-big bench-quantize bench-calibration bench-channels faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-big bench-quantize bench-calibration bench-channels bench-chain faults attacks package lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -83,6 +83,9 @@ bench-convert: $(READY) ## CPU and memory of conversions against the same conver
 
 bench-channels: $(READY) ## channel pruning against its bars (MNIST=folder of train_mnist.py --full, TAXIWAY_MLPERF_TINY)
 	$(BIN)/python benchmarks/channels.py $(if $(MNIST),--mnist $(MNIST))
+
+bench-chain: $(READY) ## clustering, quantization-aware training and the chain against their bars (MNIST=folder of train_mnist.py --full)
+	$(BIN)/python benchmarks/chain.py --mnist $(MNIST)
 
 bench-big: $(READY) ## memory of a run with a model of 2.5 GB (needs 10 GB of disk)
 	$(BIN)/python benchmarks/big_model.py
