@@ -169,7 +169,7 @@ def small(bench: Bench) -> Iterator[Figure]:
     """Clustering and int8 alone."""
     plain, end = (
         bench.run((), "tflite"),
-        bench.run(("cluster_weights", "quantize_static"), "tflite"),
+        bench.run(("cluster_weights", "quantize_static"), "tflite", clusters=FEW),
     )
     before, after = compressed(plain), compressed(end)
     lost = 100 * (bench.accuracy(plain) - bench.accuracy(end))
