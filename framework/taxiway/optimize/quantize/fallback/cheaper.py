@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from taxiway.optimize.quantize.fallback.greedy import Found
+from taxiway.optimize.quantize.fallback.greedy import Found, restore
+from taxiway.optimize.quantize.fallback.ranking import Measures
 from taxiway.optimize.quantize.fallback.score import Score
 from taxiway.optimize.quantize.operators import Precision
 
@@ -46,6 +47,24 @@ def cheapen(
                 own, score = other, new
                 break
     return own, score
+
+
+def instead(
+    found: Found,
+    sensitivity: Mapping[str, float],
+    weights: Mapping[str, int],
+    small: Measures,
+    limit: float,
+) -> Found | None:
+    """More operators in the place of heavy ones in float: all kept ones with 8-bit weights, and others
+    added until no more than `limit` is lost; None where that does not restore it.
+
+    small: measures candidates whose kept operators have 8-bit weights.
+    """
+    if small.score(found.kept) is None:
+        return None
+    more = restore(sensitivity, weights, small, limit, start=found.kept)
+    return more if more.score.within(limit) else None
 
 
 def _better(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,6 +61,12 @@ class Trials:
         self._setup, self._rows, self._journal = setup, rows, journal
         self._names = frozenset(op.name for op in operators)
         self._context, self._precision = context, precision
+
+    def keeping(self, precision: Precision) -> Trials:
+        """The same candidates, with the operators that are kept in another precision."""
+        made = copy(self)
+        made._precision = precision
+        return made
 
     def learn(self, own: Mapping[str, Precision], score: Score, size: int) -> None:
         """Take what was measured elsewhere, unless it is known."""
