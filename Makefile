@@ -11,7 +11,7 @@ TORCH := torch==2.13.0
 # Where `make mnist` puts the digits that the benchmarks of passes use.
 MNIST ?= build/mnist
 
-.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-fallback bench-big bench-quantize bench-calibration bench-channels bench-minilm bench-kws bench-prune mnist faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-fallback bench-big bench-quantize bench-calibration bench-channels bench-minilm bench-kws bench-prune mnist bench-chain faults attacks package lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -97,6 +97,9 @@ bench-prune: $(READY) ## pruning and int8 against their bar (MNIST=folder of tra
 
 bench-minilm: $(READY) ## the int8 sentence embeddings against their source: cosine, size, speed
 	$(BIN)/python benchmarks/minilm.py
+
+bench-chain: $(READY) ## clustering, quantization-aware training and the chain against their bars (MNIST=folder of train_mnist.py --full)
+	$(BIN)/python benchmarks/chain.py --mnist $(MNIST)
 
 bench-big: $(READY) ## memory of a run with a model of 2.5 GB (needs 10 GB of disk)
 	$(BIN)/python benchmarks/big_model.py

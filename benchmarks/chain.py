@@ -42,7 +42,7 @@ defaults:
 {convert}  - optimize: [{passes}]
   - _self_
 name: bench_chain
-ledger: null
+{proof}ledger: null
 calibration: null
 source: {{path: {model}}}
 data:
@@ -60,12 +60,12 @@ OPTIONS = {
     "prune_magnitude": f"""\
   prune_magnitude:
     sparsity: {SPARSITY}
-    training: {{epochs: 6, validation: validation}}
+    training: {{epochs: 4, validation: validation}}
 """,
     "cluster_weights": f"""\
   cluster_weights:
     clusters: {CLUSTERS}
-    training: {{epochs: 3, learning_rate: 2.0e-4, validation: validation}}
+    training: {{epochs: 2, learning_rate: 2.0e-4, validation: validation}}
 """,
     "quantize_aware_training": """\
   quantize_aware_training:
@@ -101,8 +101,10 @@ class Bench:
             options = options.replace(OPTIONS["quantize_static"], "  quantize_static: {}\n")
         options = options.replace(f"clusters: {CLUSTERS}", f"clusters: {clusters}")
         path = self.folder / f"{'-'.join(passes) or 'none'}-{target}-{Path(model).stem}.yaml"
+        # Of networks whose loss by quantization is what is measured, a proof would refuse that loss.
+        proof = "" if model == "mnist.keras" else "parity: null\n"
         text = RECIPE.format(
-            convert=convert, passes=", ".join(passes), options=options, model=model
+            convert=convert, passes=", ".join(passes), options=options, model=model, proof=proof
         )
         path.write_text(text)
         result = taxiway.load(path).run(output=self.folder / "runs", store=self.folder / "store")
@@ -167,7 +169,7 @@ def small(bench: Bench) -> Iterator[Figure]:
     """Clustering and int8 alone."""
     plain, end = (
         bench.run((), "tflite"),
-        bench.run(("cluster_weights", "quantize_static"), "tflite"),
+        bench.run(("cluster_weights", "quantize_static"), "tflite", clusters=FEW),
     )
     before, after = compressed(plain), compressed(end)
     lost = 100 * (bench.accuracy(plain) - bench.accuracy(end))
