@@ -369,6 +369,16 @@ class TestQuantizeAwareTraining(_Training):
 
 
 @pytest.mark.slow
+class TestDistill(_Training):
+    name = "distill"
+    options = [
+        {"student": {"width": 0.5}, **TRAINED},
+        {"student": {"architecture": "cnn", "arguments": {"channels": [4]}}, "alpha": 0, **TRAINED},
+    ]
+    refused = [{"temperature": 0}, {"alpha": 2}, {"student": {"width": 0.5, "architecture": "mlp"}}]
+
+
+@pytest.mark.slow
 class TestPruneMagnitude(_Training):
     name = "prune_magnitude"
     options = [{"sparsity": 0.5, **TRAINED}, {"pattern": "2:4", "training": {"epochs": 0}}]
