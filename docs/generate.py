@@ -67,7 +67,8 @@ EXAMPLES = {
     "'+data.splits.train={inputs: x_train, labels: y_train}'",
     "optimize.float16": "digits_int8 'optimize=[float16]'",
     "optimize.quantize_aware_training": "digits_int8 'optimize=[quantize_aware_training,quantize_static]'",
-    "optimize.prune_channels": "digits_int8 'optimize=[prune_channels,quantize_static]'",
+    "optimize.prune_channels": "digits_int8 'optimize=[prune_channels,quantize_static]' "
+    "'+data.splits.train={inputs: x_train, labels: y_train}' 'optimize.prune_channels.target={macs: 0.5}'",
     "optimize.prune_magnitude": "digits_int8 'optimize=[prune_magnitude,quantize_static]' "
     "'+data.splits.train={inputs: x_train, labels: y_train}' optimize.prune_magnitude.sparsity=0.7",
     "optimize.quantize_dynamic": "digits_onnx_int8 'optimize=[quantize_dynamic]'",

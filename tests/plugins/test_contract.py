@@ -369,6 +369,16 @@ class TestQuantizeAwareTraining(_Training):
 
 
 @pytest.mark.slow
+class TestDistill(_Training):
+    name = "distill"
+    options = [
+        {"student": {"width": 0.5}, **TRAINED},
+        {"student": {"architecture": "cnn", "arguments": {"channels": [4]}}, "alpha": 0, **TRAINED},
+    ]
+    refused = [{"temperature": 0}, {"alpha": 2}, {"student": {"width": 0.5, "architecture": "mlp"}}]
+
+
+@pytest.mark.slow
 class TestPruneMagnitude(_Training):
     name = "prune_magnitude"
     options = [{"sparsity": 0.5, **TRAINED}, {"pattern": "2:4", "training": {"epochs": 0}}]
@@ -379,6 +389,22 @@ class TestPruneMagnitude(_Training):
 class TestPruneMagnitudeOfOnnx(_Pass):
     name = "prune_magnitude"
     options = [{"sparsity": 0.5, "scope": "layer"}, {"pattern": "block", "block": [2, 4]}]
+
+
+@pytest.mark.slow
+class TestPruneChannels(_Training):
+    name = "prune_channels"
+    options = [
+        {"target": {"macs": 0.5}, "importance": "gradient", **TRAINED},
+        {"importance": "activation", "training": {"epochs": 0}},
+    ]
+    refused = [{"share": 1}, {"target": {}}, {"importance": "size"}, {"round_to": 0}]
+
+
+@pytest.mark.slow
+class TestPruneChannelsOfOnnx(_Pass):
+    name = "prune_channels"
+    options = [{"share": 0.5}, {"importance": "activation", "ranking": "global", "samples": 20}]
 
 
 @pytest.mark.slow

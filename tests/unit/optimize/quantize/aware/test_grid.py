@@ -79,6 +79,35 @@ def test_activations(value: Any, low: float, high: float) -> None:
     assert np.all(np.abs(shown[:-1] - value)[inside] <= scale * 0.501)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    values=hnp.arrays(
+        np.float32,
+        st.integers(1, 128),
+        elements=st.one_of(NUMBERS, st.floats(-0.125, 0.125, width=32)),
+    ),
+    has_zero=st.booleans(),
+)
+def test_a_codebook_keeps_its_size(values: Any, has_zero: bool) -> None:
+    """Distinct steps in the order of the values, within -127..127, zero at zero, the largest where it is."""
+    import tensorflow as tf
+
+    from taxiway.optimize.quantize.aware.grid import rounded_codebook
+
+    zero = len(values) // 2 if has_zero else None
+    if zero is not None:
+        values[zero] = 0
+    shown = rounded_codebook(tf.constant(values), zero).numpy()
+    scale = np.abs(values).max() / 127 or 1
+    stored = np.rint(shown / scale).astype(int)
+    np.testing.assert_allclose(stored * scale, shown, rtol=1e-4, atol=1e-30)
+    assert len({*stored}) == len(values) and np.abs(stored).max() <= 127
+    assert np.all(np.diff(stored[np.argsort(values, kind="stable")]) > 0)
+    assert zero is None or stored[zero] == 0
+    if len({*np.rint(values / scale)}) == len(values) and zero is not None:
+        np.testing.assert_array_equal(stored, np.rint(values / scale))
+
+
 def test_as_tensorflow_does() -> None:
     """tf.quantization.fake_quant_with_min_max_vars is the same for ranges around zero."""
     import tensorflow as tf
