@@ -23,12 +23,6 @@ def shipped_recipes() -> dict[str, Path]:
     }
 
 
-def with_shipped(recipe: Path) -> tuple[Path, ...]:
-    """The folder of shipped recipes for one of them: recipes of several folders share models and data."""
-    root = asset("recipes").resolve()
-    return (root,) if recipe.resolve().is_relative_to(root) else ()
-
-
 def find_recipe(name: str) -> Path:
     """A recipe by path, or by the name of a shipped one. Raises RecipeError with the nearest name."""
     path = Path(name)

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from taxiway.compose import engine, overrides, reader, schema
-from taxiway.compose.assets import config_folders, config_groups, find_recipe, with_shipped
+from taxiway.compose.assets import config_folders, config_groups, find_recipe
 from taxiway.compose.defaults import check_defaults
 from taxiway.compose.document import Document
 from taxiway.compose.inputs import absolute_inputs, queries, without_queries
@@ -85,8 +85,7 @@ def _checked(
     problems = _validate(values, shown, locator)
     if problems:
         raise RecipeError(ordered(problems))
-    roots = (*allowed, *with_shipped(file))
-    options = absolute_inputs(values.data, shown, file.parent, roots, locator)
+    options = absolute_inputs(values.data, shown, file.parent, allowed, locator)
     secrets = {**secrets, **{url.query: "?..." for url in queries(options).values()}}
     shown = without_queries(shown, queries(options))
     common = {key: options[key] for key in RecipeConfig.__struct_fields__ if key in options}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taxiway.optimize.fold import is_graph
-from taxiway.optimize.quantize.operators import Operator, precisions
+from taxiway.optimize.operators import Operator, precisions
 
 KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel", "recurrent_kernel", "embeddings")
 """What Keras calls the weights that hold nearly all of a network's numbers."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import StepError
 from taxiway.model.onnx_file import load_graph
+from taxiway.model.weights.cast_integers import THROUGH, CastIntegers
 from taxiway.model.weights.packed import unpacked
 from taxiway.model.weights.stored import StoredWeight
 
@@ -113,6 +114,11 @@ class OnnxBody:
                         self.constants[node.output[0]] = (
                             attribute.t if attribute.name == "value" else attribute.sparse_tensor
                         )
+        readers = {name: [use.node for use in found] for name, found in self.uses.items()}
+        makers = {
+            name: node for graph in self._graphs for node in graph.node for name in node.output
+        }
+        self._cast = CastIntegers(self.constants, readers, makers)
 
     def weights(self) -> Iterator[StoredWeight]:
         for name, tensor in self.constants.items():
@@ -126,6 +132,13 @@ class OnnxBody:
         node, at = use.node, use.at
         if node.op_type == "MatMulNBits" and at == 1:
             return self._blocks(name, tensor, node)
+        subtracted = self._cast.zero(name, node) if at == 0 else None
+        if subtracted is not None:
+            values = self._array(name, tensor)
+            zero = self._array(subtracted, self.constants[subtracted]) if subtracted else 0
+            return StoredWeight(name, values, zero, self._axes(use, values.ndim, THROUGH))
+        if self._cast.is_scale(name, node):
+            return None
         zero_at = _ZERO_POINT.get(node.op_type, {}).get(at)
         if at in _NO_WEIGHTS.get(node.op_type, ()) or _is_zero_point(node, at):
             return None
@@ -185,8 +198,11 @@ class OnnxBody:
                 zero = np.repeat(rows_of(stored, count), block, 1)[:, :columns]
         return StoredWeight(name, values, zero, (1, 0))
 
-    def _axes(self, use: Use, ndim: int) -> tuple[int, int] | None:
-        """Which axes are input and output channels, followed through what only stores differently."""
+    def _axes(self, use: Use, ndim: int, more: Sequence[str] = ()) -> tuple[int, int] | None:
+        """Which axes are input and output channels, followed through what only stores differently.
+
+        more: operators, besides the usual ones, that leave axes where they are.
+        """
         order = list(range(ndim))
         for _ in range(MAX_HOPS):
             node = use.node
@@ -207,7 +223,7 @@ class OnnxBody:
                 if len(perm) != ndim:
                     return None
                 order = [order[axis] for axis in perm]
-            elif node.op_type not in _SAME_AXES:
+            elif node.op_type not in (*_SAME_AXES, *more):
                 return None
             following = self.uses.get(node.output[0], [])
             if not following:

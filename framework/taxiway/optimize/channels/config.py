@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from taxiway.optimize.quantize.operators import OperatorPattern
+from taxiway.optimize.operators import OperatorPattern
 from taxiway.optimize.training.config import Training
 from taxiway.plugins import CALIBRATION, Config, Selection
 

@@ -13,7 +13,7 @@ from taxiway.optimize.channels.flow import Flow
 from taxiway.optimize.channels.layers import Layer, Role, Scale, Stored, Tap
 from taxiway.optimize.channels.numbering import Ids
 from taxiway.optimize.channels.signal import Slot
-from taxiway.optimize.quantize.operators import Operator, matching
+from taxiway.optimize.operators import Operator, matching
 
 Cut = np.ndarray[Any, np.dtype[np.bool_]]
 """`[numbers]`: whether a channel is cut."""

@@ -8,7 +8,7 @@ from taxiway.errors import StepError
 from taxiway.model import Model
 from taxiway.model.promises import Clusters, Sparsity
 from taxiway.optimize.cluster.weights import ClusterWeights
-from taxiway.optimize.quantize.operators import Operator, precisions
+from taxiway.optimize.operators import Operator, precisions
 from taxiway.plugins import Context
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from taxiway.model.promises import Pattern
-from taxiway.optimize.quantize.operators import OperatorPattern
+from taxiway.optimize.operators import OperatorPattern
 from taxiway.optimize.training.config import Training
 from taxiway.plugins import Config, Pass
 
@@ -93,6 +93,7 @@ class PruneMagnitude(Pass):
     Config = PruneMagnitudeConfig
     approximates = True
     establishes = frozenset({"pruned"})
+    instead = "prune_channels removes whole channels"
     undoes = {
         "clustered": "zeros come on top of the shared values: prune first, cluster_weights after it",
         "quantized": "weights are integers by then: prune first, and quantize after it",

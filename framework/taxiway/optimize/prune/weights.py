@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import StepError
 from taxiway.model.promises import Sparsity
-from taxiway.optimize.quantize.operators import Operator, matching
+from taxiway.optimize.operators import Operator, matching
 
 if TYPE_CHECKING:
     import numpy as np

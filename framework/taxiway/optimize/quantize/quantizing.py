@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from taxiway.model import Model
+from taxiway.optimize.operators import Operator, OperatorPattern, Precision, precisions
 from taxiway.optimize.quantize.fallback.config import Fallback
-from taxiway.optimize.quantize.operators import Operator, OperatorPattern, Precision, precisions
 from taxiway.plugins import Config, Context, Pass, Selection
 
 

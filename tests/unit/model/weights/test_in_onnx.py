@@ -169,3 +169,47 @@ def test_counts(tmp_path: Path) -> None:
     path = _saved(tmp_path / "m.onnx", nodes, {"w": FLOAT, "b": np.zeros(2, np.float32)})
     model = Model(format="onnx", path=path, signature=Signature(inputs=(), outputs=()))
     assert (parameters(model), sparsity(model)) == (10, 5 / 8)
+
+
+CAST = {
+    "symmetric": (None, 0),
+    "asymmetric": (np.full((1, 4), 3, np.float32), 3),
+}
+
+
+@pytest.mark.parametrize(("zero", "stands"), CAST.values(), ids=CAST)
+def test_integers_that_cast_and_mul_bring_back(tmp_path: Path, zero: Any, stands: int) -> None:
+    codes = np.array([[0, 5, 3, -2], [3, 0, 3, 3]], np.int8)
+    constants = {"w": codes, "scale": np.full((1, 4), 0.5, np.float32)}
+    nodes = [_node("Cast", "w", output="real", to=TensorProto.FLOAT)]
+    if zero is not None:
+        constants["zero"] = zero
+        nodes.append(_node("Sub", "real", "zero", output="moved"))
+    nodes += [
+        _node("Mul", nodes[-1].output[0], "scale", output="weight"),
+        _node("MatMul", "x", "weight"),
+    ]
+    (weight,) = onnx_weights(_saved(tmp_path / "m.onnx", nodes, constants))
+    assert (weight.name, weight.axes) == ("w", (-2 % 2, -1 % 2))
+    assert weight.zeros() == np.count_nonzero(codes == stands)
+
+
+def test_a_table_of_integers(tmp_path: Path) -> None:
+    constants = {
+        "w": np.arange(8, dtype=np.int8).reshape(4, 2),
+        "scale": np.ones((4, 1), np.float32),
+    }
+    nodes = [
+        _node("Gather", "w", "x", output="rows"),
+        _node("Gather", "scale", "x", output="scales"),
+        _node("Cast", "rows", output="real", to=TensorProto.FLOAT),
+        _node("Mul", "real", "scales"),
+    ]
+    found = {w.name: w.zeros() for w in onnx_weights(_saved(tmp_path / "m.onnx", nodes, constants))}
+    assert found["w"] == 1
+
+
+def test_integers_that_stay_integers_are_no_weight(tmp_path: Path) -> None:
+    nodes = [_node("Cast", "w", output="ids", to=TensorProto.INT64), _node("Gather", "x", "ids")]
+    constants = {"w": np.zeros((2, 2), np.int8)}
+    assert not list(onnx_weights(_saved(tmp_path / "m.onnx", nodes, constants)))

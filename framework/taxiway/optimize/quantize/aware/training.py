@@ -8,8 +8,8 @@ from msgspec import Meta
 
 from taxiway.errors import StepError
 from taxiway.model import Model
+from taxiway.optimize.operators import OperatorPattern
 from taxiway.optimize.quantize.granularity import GranularityOption
-from taxiway.optimize.quantize.operators import OperatorPattern
 from taxiway.optimize.training.config import Training
 from taxiway.plugins import Config, Context, Pass, Selection
 
@@ -67,11 +67,11 @@ class QuantizeAwareTraining(Pass):
         from taxiway.model.promises import Clusters
         from taxiway.optimize.fold import fold_batch_norm, is_graph
         from taxiway.optimize.kernels import graph_layers, kernels
+        from taxiway.optimize.operators import Operator, precisions
         from taxiway.optimize.quantize.aware.network import Rounding
         from taxiway.optimize.quantize.aware.ranges import observe
         from taxiway.optimize.quantize.aware.weights import RoundedWeights, shared_groups
         from taxiway.optimize.quantize.granularity import granularity_of
-        from taxiway.optimize.quantize.operators import Operator, precisions
         from taxiway.optimize.training.fit import fit
         from taxiway.optimize.training.network import load_network, named_weights, save_network
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from taxiway.optimize.operators import Precision
 from taxiway.optimize.quantize.fallback.greedy import Found, restore
 from taxiway.optimize.quantize.fallback.ranking import Measures
 from taxiway.optimize.quantize.fallback.score import Score
-from taxiway.optimize.quantize.operators import Precision
 
 LADDER: tuple[Precision, ...] = ("int8_weights", "float16")
 """From the fewest bytes up; what none of these restores stays float32."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from taxiway.optimize.quantize.operators import Precision
+from taxiway.optimize.operators import Precision
 from taxiway.plugins import CALIBRATION, Config, Selection
 
 Points = Annotated[

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from taxiway.model import Model
+from taxiway.optimize.operators import Operator, Precision
 from taxiway.optimize.quantize.fallback.config import Fallback
 from taxiway.optimize.quantize.fallback.score import Score
-from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import TEST
 from taxiway.plugins.quantity import show_bytes, show_seconds
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from taxiway.optimize.operators import Operator
 from taxiway.optimize.quantize.fallback.score import Score
-from taxiway.optimize.quantize.operators import Operator
 
 Names = frozenset[str]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from taxiway.model import Model
+from taxiway.optimize.operators import Operator, Precision
 from taxiway.optimize.quantize.fallback.cheaper import cheapen, instead
 from taxiway.optimize.quantize.fallback.config import Fallback
 from taxiway.optimize.quantize.fallback.facts import Outcome, facts
@@ -20,7 +21,6 @@ from taxiway.optimize.quantize.fallback.ranking import sensitivities
 from taxiway.optimize.quantize.fallback.rows import Rows
 from taxiway.optimize.quantize.fallback.score import Score
 from taxiway.optimize.quantize.fallback.trials import Setup, Trials
-from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import Context, Note
 from taxiway.plugins.quantity import parse
 

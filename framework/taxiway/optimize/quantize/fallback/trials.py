@@ -14,10 +14,10 @@ import msgspec
 
 from taxiway.errors import StepError
 from taxiway.model import Model
+from taxiway.optimize.operators import Operator, Precision
 from taxiway.optimize.quantize.fallback.journal import Journal, Measured, key_of
 from taxiway.optimize.quantize.fallback.rows import Rows
 from taxiway.optimize.quantize.fallback.score import Score
-from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import Context
 from taxiway.plugins.step import unheard, untold
 

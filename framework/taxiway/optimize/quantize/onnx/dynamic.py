@@ -9,12 +9,12 @@ from typing import Any
 
 from taxiway.errors import StepError
 from taxiway.model import Model
+from taxiway.optimize.operators import Operator, Precision
 from taxiway.optimize.quantize.dynamic import QuantizeDynamic
 from taxiway.optimize.quantize.onnx import graph as graphs
 from taxiway.optimize.quantize.onnx.constants import drop_unread, own_weights
 from taxiway.optimize.quantize.onnx.last import Last
 from taxiway.optimize.quantize.onnx.written import checked
-from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import Context
 
 WEIGHTS = {"Attention": (1,), "Gather": (0,), "LSTM": (1, 2), "MatMul": (1,)}

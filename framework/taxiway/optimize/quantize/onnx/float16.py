@@ -7,11 +7,11 @@ from typing import Any
 
 from taxiway.errors import StepError
 from taxiway.model import Model
+from taxiway.optimize.operators import Operator, Precision
 from taxiway.optimize.quantize.float16 import Float16
 from taxiway.optimize.quantize.onnx import graph as graphs
 from taxiway.optimize.quantize.onnx.constants import lift_constants
 from taxiway.optimize.quantize.onnx.written import checked
-from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import Context
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from taxiway.errors import StepError
 from taxiway.model import Model
-from taxiway.optimize.quantize.operators import Operator
+from taxiway.optimize.operators import Operator
 
 OPSET = 13
 """The first with scales per channel in QuantizeLinear (https://onnx.ai/onnx/operators)."""
@@ -164,7 +164,7 @@ def refuse_others(
 
     what: what is asked of them, such as `quantize_dynamic quantizes`.
     """
-    from taxiway.optimize.quantize.operators import matching
+    from taxiway.optimize.operators import matching
 
     every = [Operator(node.name, node.op_type) for node in graph.node]
     taken = {op.name for op in operators}

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from taxiway.model import Model
+from taxiway.optimize.operators import Precision
 from taxiway.optimize.quantize.onnx import graph as graphs
 from taxiway.optimize.quantize.onnx.constants import drop_unread
-from taxiway.optimize.quantize.operators import Precision
 
 
 def in_own_precision(proto: Any, model: Model, kept: Mapping[str, Precision]) -> Any:

@@ -8,12 +8,12 @@ from typing import Any
 
 from taxiway.errors import StepError
 from taxiway.model import Model
+from taxiway.optimize.operators import Operator, Precision
 from taxiway.optimize.quantize.onnx import graph as graphs
 from taxiway.optimize.quantize.onnx.constants import own_weights
 from taxiway.optimize.quantize.onnx.integer_ops import COMPUTE, FOLLOW, activations, quantizable
 from taxiway.optimize.quantize.onnx.last import Last
 from taxiway.optimize.quantize.onnx.ranges import Ranges
-from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import Context, Selection
 from taxiway.plugins.step import Note
 

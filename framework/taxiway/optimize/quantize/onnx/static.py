@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taxiway.model import Model
+from taxiway.optimize.operators import Operator, Precision
 from taxiway.optimize.quantize.onnx import graph as graphs
 from taxiway.optimize.quantize.onnx.qdq import PairWriter
 from taxiway.optimize.quantize.onnx.written import checked
-from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.optimize.quantize.static import QuantizeStatic
 from taxiway.plugins import Context
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taxiway.model import Model
+from taxiway.optimize.operators import Operator, Precision
 from taxiway.optimize.quantize.onnx import graph as graphs
 from taxiway.optimize.quantize.onnx.constants import lift_constants
 from taxiway.optimize.quantize.onnx.last import Last
 from taxiway.optimize.quantize.onnx.written import checked
-from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.optimize.quantize.weights import QuantizeWeights
 from taxiway.plugins import Context
 

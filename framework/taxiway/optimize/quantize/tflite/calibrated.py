@@ -10,7 +10,7 @@ from taxiway.optimize.quantize.static import Calibration
 from taxiway.plugins import CALIBRATION, Context, Selection
 
 if TYPE_CHECKING:
-    from taxiway.optimize.quantize.operators import Precision
+    from taxiway.optimize.operators import Precision
     from taxiway.optimize.quantize.tflite.graph import FloatGraph
     from taxiway.optimize.quantize.tflite.ranges import Ranges
 

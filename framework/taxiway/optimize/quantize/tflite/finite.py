@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from taxiway.optimize.operators import Precision
 from taxiway.optimize.quantize.finite import check_ranges, check_weight
-from taxiway.optimize.quantize.operators import Precision
 from taxiway.optimize.quantize.tflite.graph import FloatGraph
 from taxiway.optimize.quantize.tflite.ranges import PADDING
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import StepError
 from taxiway.model import Model
-from taxiway.optimize.quantize.operators import Operator
+from taxiway.optimize.operators import Operator
 
 if TYPE_CHECKING:
     import numpy as np

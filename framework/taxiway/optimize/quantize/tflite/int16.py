@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taxiway.model import Model
+from taxiway.optimize.operators import Operator, Precision
 from taxiway.optimize.quantize.int16 import QuantizeInt16
-from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.optimize.quantize.tflite.calibrated import Calibrated
 from taxiway.plugins import Context
 

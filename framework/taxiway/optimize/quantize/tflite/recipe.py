@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from taxiway.errors import StepError
+from taxiway.optimize.operators import Operator, Precision
 from taxiway.optimize.quantize.granularity import Granularity
-from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.optimize.quantize.tflite.graph import FloatGraph, Scope, Scoped
 
 MIN_MAX = "min_max_uniform_quantize"

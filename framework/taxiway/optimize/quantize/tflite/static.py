@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taxiway.model import Model
-from taxiway.optimize.quantize.operators import Operator, Precision
+from taxiway.optimize.operators import Operator, Precision
 from taxiway.optimize.quantize.static import QuantizeStatic
 from taxiway.optimize.quantize.tflite.calibrated import Calibrated
 from taxiway.plugins import Context

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import StepError
 from taxiway.model import Model
-from taxiway.optimize.quantize.operators import Operator, Precision
+from taxiway.optimize.operators import Operator, Precision
 from taxiway.optimize.quantize.weights import QuantizeWeights
 from taxiway.plugins import Context
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from taxiway.optimize.operators import Operator, Precision
 from taxiway.optimize.quantize.fallback.score import Score
-from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import Batch, Selection
 
 Array = np.ndarray[Any, Any]
