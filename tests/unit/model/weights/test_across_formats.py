@@ -17,7 +17,7 @@ from taxiway.plugins import Context, registry
 
 pytestmark = pytest.mark.slow
 
-DIGITS = Path(__file__).parents[4] / "recipes" / "models" / "mnist.keras"
+DIGITS = Path(__file__).parents[4] / "recipes" / "vision" / "mnist.keras"
 WAYS = {"saved_model": "keras", "tflite": "keras", "onnx": "saved_model"}
 
 
