@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # Not in the lock file: its builds, and their hashes, differ by machine.
 TORCH := torch==2.13.0
 
-.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-big bench-quantize bench-calibration bench-channels faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-big bench-quantize bench-calibration bench-channels bench-distill faults attacks package lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -80,6 +80,9 @@ bench-onnx-to-onnx: $(READY) ## every case of the onnx wheel that ONNX Runtime p
 
 bench-convert: $(READY) ## CPU and memory of conversions against the same converters by hand
 	$(BIN)/python benchmarks/convert.py
+
+bench-distill: $(READY) ## a student taught and alone, over five seeds (MNIST=folder of train_mnist.py --full)
+	$(BIN)/python benchmarks/distill.py $(if $(MNIST),--mnist $(MNIST))
 
 bench-channels: $(READY) ## channel pruning against its bars (MNIST=folder of train_mnist.py --full, TAXIWAY_MLPERF_TINY)
 	$(BIN)/python benchmarks/channels.py $(if $(MNIST),--mnist $(MNIST))
