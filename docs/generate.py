@@ -58,7 +58,8 @@ EXAMPLES = {
     "deploy.onnxruntime_bundle": "digits_onnx_int8 deploy.name=digits",
     "evaluate.classification": "digits_int8 evaluate.samples=100 'evaluate.gates.size.max=\"64 KiB\"'",
     "ledger.waterfall": "digits_int8 ledger.rounds=20",
-    "optimize.cluster_weights": "digits_int8 'optimize=[cluster_weights,quantize_static]'",
+    "optimize.cluster_weights": "digits_int8 'optimize=[cluster_weights,quantize_static]' "
+    "'+data.splits.train={inputs: x_train, labels: y_train}'",
     "optimize.fuse": "digits_onnx_int8 'optimize=[fuse]' optimize.fuse.level=extended",
     "optimize.layout": "digits_onnx_int8 'optimize=[layout]' optimize.layout.io=nchw",
     "optimize.ort_format": "digits_onnx_int8 'optimize=[quantize_static,ort_format]'",
@@ -66,8 +67,10 @@ EXAMPLES = {
     "optimize.distill": "digits_int8 'optimize=[distill,quantize_static]' optimize.distill.student.width=0.5 "
     "'+data.splits.train={inputs: x_train, labels: y_train}'",
     "optimize.float16": "digits_int8 'optimize=[float16]'",
-    "optimize.quantize_aware_training": "digits_int8 'optimize=[quantize_aware_training,quantize_static]'",
-    "optimize.prune_channels": "digits_int8 'optimize=[prune_channels,quantize_static]'",
+    "optimize.quantize_aware_training": "digits_int8 'optimize=[quantize_aware_training,quantize_static]' "
+    "'+data.splits.train={inputs: x_train, labels: y_train}'",
+    "optimize.prune_channels": "digits_int8 'optimize=[prune_channels,quantize_static]' "
+    "'+data.splits.train={inputs: x_train, labels: y_train}' 'optimize.prune_channels.target={macs: 0.5}'",
     "optimize.prune_magnitude": "digits_int8 'optimize=[prune_magnitude,quantize_static]' "
     "'+data.splits.train={inputs: x_train, labels: y_train}' optimize.prune_magnitude.sparsity=0.7",
     "optimize.quantize_dynamic": "digits_onnx_int8 'optimize=[quantize_dynamic]'",

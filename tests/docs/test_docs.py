@@ -43,6 +43,7 @@ SLOW = {
     "python.md",
     "plugins.md",
     "sources.md",
+    "calibration.md",
 }
 """Pages whose code loads TensorFlow or makes many runs."""
 RUN = ("console", "bash", "python")

@@ -392,6 +392,22 @@ class TestPruneMagnitudeOfOnnx(_Pass):
 
 
 @pytest.mark.slow
+class TestPruneChannels(_Training):
+    name = "prune_channels"
+    options = [
+        {"target": {"macs": 0.5}, "importance": "gradient", **TRAINED},
+        {"importance": "activation", "training": {"epochs": 0}},
+    ]
+    refused = [{"share": 1}, {"target": {}}, {"importance": "size"}, {"round_to": 0}]
+
+
+@pytest.mark.slow
+class TestPruneChannelsOfOnnx(_Pass):
+    name = "prune_channels"
+    options = [{"share": 0.5}, {"importance": "activation", "ranking": "global", "samples": 20}]
+
+
+@pytest.mark.slow
 class TestSimplify(_Pass):
     name = "simplify"
     options = [{}, {"skip": ["graph_fusion"], "largest_constant": None}]

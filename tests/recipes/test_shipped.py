@@ -27,11 +27,14 @@ LOWEST_ACCURACY = {
     "mlperf_tiny/kws_int8": 0.902,
     # The reference float model has 91.3 % on them.
     "speech/kws_onnx": 0.912,
+    # On the 800 of them that it does not choose on, the float model has 90.5 %.
+    "speech/kws_mixed_precision": 0.9,
     "vision/mnist_distilled": 0.96,
     "vision/mnist_pruned_int8": 0.97,
 }
 UNLABELLED = {
     "speech/basic_pitch_onnx",
+    "text/minilm_int8",
     "text/minilm_onnx",
     "vision/person_onnx",
     "vision/resnet8_int8",

@@ -264,3 +264,11 @@ def test_no_archive(tmp_path: Path, content: bytes | None) -> None:
         (tmp_path / "d.npz").write_bytes(content)
     with pytest.raises(StepError, match=r"d\.npz"):
         open_npz(tmp_path / "d.npz")
+
+
+def test_without_labels_the_hint_says_what_else_can_be_done(tmp_path: Path) -> None:
+    write(tmp_path / "d.npz", x=np.zeros((4, 2)))
+    dataset = open_npz(tmp_path / "d.npz", labels=None)
+    with pytest.raises(StepError) as found:
+        dataset.fingerprint(Selection("test", labels=True, unlabelled="metric=agreement"))
+    assert str(found.value.hint).endswith(", or metric=agreement")

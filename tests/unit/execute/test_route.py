@@ -10,8 +10,9 @@ from taxiway.execute.route import NoRoute, paths, routes
 from taxiway.plugins import Config, Converter, Pass, Plugin, Registry
 
 
-def a_pass(name: str, *accepts: str) -> Plugin:
-    step = type(name, (Pass,), {"Config": Config, "accepts": frozenset(accepts)})
+def a_pass(name: str, *accepts: str, trains: bool = False) -> Plugin:
+    fields = {"Config": Config, "accepts": frozenset(accepts), "trains": trains}
+    step = type(name, (Pass,), fields)
     return fake("optimize", name, step)
 
 
@@ -47,6 +48,7 @@ PASSES = {
         a_pass("pack", "tflite"),
         a_pass("fold", "keras", "tflite"),
         a_pass("alien", "coreml"),
+        a_pass("tune", "keras", "onnx", trains=True),
     )
 }
 
@@ -65,6 +67,20 @@ PASSES = {
         ("keras", "tflite", "fold", "convert:keras fold:tflite"),
         ("keras", "tflite", "fold prune", "fold:keras prune:keras convert:keras"),
         ("keras", "tflite", "prune fold pack", "prune:keras convert:keras fold:tflite pack:tflite"),
+        ("keras", "onnx", "tune", "tune:keras -saved_model:keras convert:saved_model"),
+        (
+            "keras",
+            "onnx",
+            "tune quantize",
+            "tune:keras -saved_model:keras convert:saved_model quantize:onnx",
+        ),
+        ("saved_model", "onnx", "tune", "convert:saved_model tune:onnx"),
+        (
+            "keras",
+            "onnx",
+            "quantize tune",
+            "-saved_model:keras convert:saved_model quantize:onnx tune:onnx",
+        ),
         ("keras", "tflite", "pack quantize", "convert:keras pack:tflite quantize:tflite"),
         (
             "keras",

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from taxiway.optimize.channels.flow import Flow, Layer, Role, Scale, Stored, Tap
+from taxiway.optimize.channels.flow import Flow
+from taxiway.optimize.channels.layers import Layer, Role, Scale, Stored, Tap
 from taxiway.optimize.channels.numbering import Ids
 from taxiway.optimize.channels.signal import Slot
 from taxiway.optimize.quantize.operators import Operator, matching

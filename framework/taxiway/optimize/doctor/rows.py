@@ -17,7 +17,8 @@ from taxiway.plugins import Batch
 Array = np.ndarray[Any, Any]
 CELLS = 64
 """Averages that stand for a row in the search for near copies."""
-LEVELS = 8
+LEAST = 0.05
+"""Part of what all cells vary that each of them counts as varying, at least."""
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Rows:
     _kept: dict[str, list[Array]] = field(default_factory=dict)
     _moments: dict[str, Array] = field(default_factory=dict)
     _bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
-    _levels: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _steps: dict[str, tuple[Array, Array]] = field(default_factory=dict)
 
     def add(self, batch: Batch) -> None:
         """Raises StepError where a value is NaN or infinite."""
@@ -93,18 +94,20 @@ class Rows:
         if real.size:
             low, high = min(low, float(real.min())), max(high, float(real.max()))
         self._bounds[name] = (low, high)
-        self._levels.setdefault(name, (low, high))
 
     def _coarse(self, name: str, rows: Array) -> Array:
-        """The rows as averages of a few cells, in a few levels of the first batch's values."""
-        low, high = self._levels[name]
+        """The rows as averages of a few cells, in steps of half of what a cell varies in the first batch."""
         if not rows.shape[1]:
             return np.zeros((len(rows), 0), np.int8)
         starts = np.unique(np.linspace(0, rows.shape[1], CELLS, endpoint=False).astype(int))
         sums = np.add.reduceat(rows.astype(np.float32), starts, axis=1)
         means = sums / np.diff([*starts, rows.shape[1]])
-        levels = np.rint((means - low) / max(high - low, 1e-12) * LEVELS)
-        return levels.clip(-128, 127).astype(np.int8)
+        if name not in self._steps:
+            varies = means.std(axis=0)
+            floor = max(LEAST * float(means.std()), 1e-12)
+            self._steps[name] = (means.mean(axis=0), np.maximum(varies, floor) / 2)
+        middle, step = self._steps[name]
+        return np.rint((means - middle) / step).clip(-128, 127).astype(np.int8)
 
     @property
     def copies(self) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from taxiway.model import Model
-from taxiway.optimize.graph.offline import Level, LevelOption
+from taxiway.optimize.graph.offline import HALF, Level, LevelOption
 from taxiway.optimize.graph.simplify import FOLDED_BATCHNORM
 from taxiway.plugins import Config, Context, Pass
 
@@ -50,7 +50,7 @@ class Fuse(Pass):
     # Level `all` writes memory layouts that fit this CPU.
     machine_dependent = True
     establishes = frozenset({"fused"})
-    weakens = {"clustered": FOLDED_BATCHNORM}
+    weakens = {"clustered": FOLDED_BATCHNORM, "float16": HALF}
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
         import tempfile

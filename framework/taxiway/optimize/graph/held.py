@@ -1,4 +1,5 @@
-"""Large weights of a graph stand aside as inputs while a library rewrites it, so that they are never read."""
+"""Weights of a graph stand aside as inputs while a library rewrites it: large ones, so that they are never
+read, and those stored in few bits, so that they stay so."""
 
 from __future__ import annotations
 
@@ -7,15 +8,31 @@ from typing import Any
 from taxiway.model.onnx_graph import nodes_of
 
 
+def narrow(graph: Any) -> set[str]:
+    """Names of the weights that a Cast reads: stored in few bits, and widened while the model runs.
+
+    Folding that Cast would store them in many bits again.
+    """
+    constants = {tensor.name for tensor in graph.initializer}
+    casts = {name for node in graph.node if node.op_type == "Cast" for name in node.input}
+    return constants & casts
+
+
 def hold_aside(proto: Any) -> list[Any]:
-    """Make every initializer whose data is in another file an input of the graph; give what they were.
+    """Make every initializer whose data is in another file, and every narrow one, an input of the graph;
+    give what they were.
 
     A library folds no constants into an input, and keeps its name.
     """
     from onnx import TensorProto, helper
 
     graph = proto.graph
-    held = [t for t in graph.initializer if t.data_location == TensorProto.EXTERNAL]
+    few_bits = narrow(graph)
+    held = [
+        tensor
+        for tensor in graph.initializer
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.name in few_bits
+    ]
     copies = [TensorProto.FromString(tensor.SerializeToString()) for tensor in held]
     names = {tensor.name for tensor in held}
     kept = [t for t in graph.initializer if t.name not in names]

@@ -15,6 +15,10 @@ from taxiway.errors import StepError
 from taxiway.model import Model
 from taxiway.model.onnx_graph import nodes_of
 
+HALF = (
+    "ONNX Runtime writes the graph as a CPU runs it: where that has no half precision, it computes in "
+    "float32, and weights of convolutions are stored so again"
+)
 Level = Literal["basic", "extended", "all"]
 LEVEL = Meta(
     description="basic: ONNX Runtime's fusions that keep to standard ONNX. extended: with operators of its own "
@@ -38,8 +42,9 @@ def optimize_offline(
     """
     import onnxruntime
 
-    from taxiway.model.onnx_file import LARGE, MAX_INLINE, WEIGHTS
+    from taxiway.model.onnx_file import LARGE, MAX_INLINE, WEIGHTS, load_graph
     from taxiway.model.runners.onnx_runner import session_options
+    from taxiway.optimize.graph.held import narrow
     from taxiway.safety.onnx_external import external_names
 
     levels = onnxruntime.GraphOptimizationLevel
@@ -51,6 +56,8 @@ def optimize_offline(
         key = "session.optimized_model_external_initializers_"
         options.add_session_config_entry(f"{key}file_name", WEIGHTS)
         options.add_session_config_entry(f"{key}min_size_in_bytes", "1024")
+    if narrow(load_graph(model.path).graph):
+        left_out.append("ConstantFolding")
     if model.size > LARGE:
         options.add_session_config_entry("session.disable_prepacking", "1")
         options.enable_cpu_mem_arena = False

@@ -6,7 +6,8 @@ from typing import Any
 
 from taxiway.errors import StepError
 from taxiway.model import Model
-from taxiway.optimize.graph.offline import LevelOption
+from taxiway.optimize.graph.offline import HALF, LevelOption
+from taxiway.optimize.graph.simplify import FOLDED_BATCHNORM
 from taxiway.plugins import Config, Context, Pass
 
 
@@ -28,6 +29,7 @@ class OrtFormat(Pass):
     libraries = ("onnxruntime", "onnx")
     machine_dependent = True
     establishes = frozenset({"fused"})
+    weakens = {"clustered": FOLDED_BATCHNORM, "float16": HALF}
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
         import tempfile

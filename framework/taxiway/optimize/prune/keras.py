@@ -6,7 +6,7 @@ from typing import Any
 
 from taxiway.model import Model
 from taxiway.optimize.prune.magnitude import PruneMagnitude
-from taxiway.optimize.prune.weights import PrunedWeight, chosen, sparsity_of
+from taxiway.optimize.prune.weights import PrunedWeight, chosen, sparsity_of, told_of
 from taxiway.plugins import Context, Selection
 
 
@@ -34,6 +34,9 @@ class KerasMagnitude(PruneMagnitude):
         fit(network, model, options.training, context, views=[GradualMask(weights, options)])
         values = {name: np.asarray(weight) for name, weight in named_weights(network).items()}
         promises = [sparsity_of(weight, values[weight.name], options) for weight in weights]
+        epochs = options.training.epochs
+        how = "while it was trained" if epochs else "at once, without training"
+        context.tell("pruning", told_of(promises, how))
         return save_network(network, model, context, promises)
 
 

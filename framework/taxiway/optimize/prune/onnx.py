@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from taxiway.errors import StepError
 from taxiway.model import Model
 from taxiway.optimize.prune.magnitude import PruneMagnitude, Schedule
-from taxiway.optimize.prune.weights import PrunedWeight, chosen, sparsity_of
+from taxiway.optimize.prune.weights import PrunedWeight, chosen, sparsity_of, told_of
 from taxiway.optimize.training.config import Training
 from taxiway.plugins import Context
 
@@ -59,6 +59,7 @@ class OnnxMagnitude(PruneMagnitude):
             context.progress(number + 1, len(together), "weights")
         path.write_bytes(proto.SerializeToString(deterministic=True))
         check_structure(path)
+        context.tell("pruning", told_of(promises, "at once, without training"))
         return replace(optimized(model, path), promises=carried(model.promises, promises))
 
 

@@ -90,3 +90,14 @@ def sparsity_of(weight: PrunedWeight, values: Array, options: PruneMagnitudeConf
         pattern=options.pattern,
         block=options.block if options.pattern == "block" else None,
     )
+
+
+def told_of(promises: Sequence[Sparsity], how: str) -> dict[str, Any]:
+    """What the record says of a pruning. how: such as `without training`."""
+    total = sum(promise.size for promise in promises)
+    zeros = round(sum(promise.share * promise.size for promise in promises))
+    return {
+        "summary": f"{zeros:,} of {total:,} weights in {len(promises)} tensors are zero "
+        f"({zeros / total:.1%}), {how}",
+        "weights": {promise.weight: round(promise.share, 4) for promise in promises},
+    }

@@ -52,6 +52,10 @@ class Quantizing(Pass):
         "float16": "its weights are rounded to 11 bits already, and would be rounded again",
         "sparse": "it reads dense weights; sparse storage comes last",
     }
+    weakens = {
+        "fused": "products inside of a fused operator, such as attention, stay in float: no quantizer "
+        "looks into one"
+    }
 
     def operators(self, model: Model, options: Any) -> Sequence[Operator]:
         """The operators that this implementation would quantize with these options, in graph order."""

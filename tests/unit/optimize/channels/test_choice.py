@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from taxiway.errors import StepError
 from taxiway.optimize.channels.choice import Limits, choose, remaining
-from taxiway.optimize.channels.flow import Flow, Layer
+from taxiway.optimize.channels.flow import Flow
 from taxiway.optimize.channels.graph import ChannelGraph, finish
+from taxiway.optimize.channels.layers import Layer
 from taxiway.optimize.channels.signal import Constant
 
 

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx_graphs import MODELS, batchnorm_cnn, encoder, external_encoder, untidy
 
+import taxiway
 from taxiway.errors import StepError
 from taxiway.model.runners import open_runner
 from taxiway.optimize.graph.attention import has_attention, sizes
@@ -196,3 +197,45 @@ def test_an_unused_input_stays(optimize: Any, tmp_path: Path) -> None:
         "a: float32[rows, 4]",
         "unused: float32[rows, 2]",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("simplify", {}), ("fuse", {"level": "extended"})],
+    ids=["simplify", "fuse"],
+)
+def test_weights_in_few_bits_stay_so(
+    name: str, options: Any, optimize: Any, proven: Any, tmp_path: Path
+) -> None:
+    """A convolution reads them through a Cast, which a folder of constants would widen for good."""
+    quantized, _ = optimize(batchnorm_cnn(tmp_path / "m.onnx"), "quantize_weights")
+    result, _ = optimize(quantized, name, **options)
+    integers = [
+        sum(t.data_type == onnx.TensorProto.INT8 for t in onnx.load(model.path).graph.initializer)
+        for model in (quantized, result)
+    ]
+    assert integers == [2, 2]
+    assert proven(quantized, result)["equal"]
+
+
+@pytest.mark.parametrize(
+    ("passes", "warned"),
+    [
+        ("simplify,quantize_static", False),
+        ("quantize_static,fuse", False),
+        ("fuse,quantize_static", True),
+        ("fuse,quantize_dynamic", True),
+        ("float16,fuse", True),
+        ("float16,ort_format", True),
+        ("quantize_static,simplify,fuse,ort_format", False),
+    ],
+)
+def test_orders_that_lose_something_are_warned_of(
+    passes: str, warned: bool, onnx_recipe: Path
+) -> None:
+    options = ["optimize.quantize_static.calibration.samples=32"] if "static" in passes else []
+    overrides = [f"optimize=[{passes}]", *options]
+    if "static" not in passes:
+        overrides.append("~optimize.quantize_static")
+    plan = taxiway.load(onnx_recipe, overrides).plan()
+    assert bool(plan.warnings) is warned, plan.warnings

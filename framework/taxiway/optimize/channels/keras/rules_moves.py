@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from taxiway.optimize.channels.flow import Stored
 from taxiway.optimize.channels.keras.node import Node, Opaque
 from taxiway.optimize.channels.keras.operations import ACTIVATIONS
+from taxiway.optimize.channels.layers import Stored
 from taxiway.optimize.channels.signal import Signal
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from taxiway.optimize.channels.flow import Flow, Stored
+from taxiway.optimize.channels.flow import Flow
 from taxiway.optimize.channels.graph import ChannelGraph, finish
 from taxiway.optimize.channels.keras.node import Node, Opaque
 from taxiway.optimize.channels.keras.rules import RULES
+from taxiway.optimize.channels.layers import Stored
 from taxiway.optimize.channels.numbering import Ids
 from taxiway.optimize.channels.signal import Constant, Signal, plain
 from taxiway.optimize.training.network import named_weights

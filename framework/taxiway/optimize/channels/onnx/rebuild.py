@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from taxiway.optimize.channels.flow import Stored
 from taxiway.optimize.channels.graph import ChannelGraph, Cut, cut_weight, muted_weight
+from taxiway.optimize.channels.layers import Stored
 from taxiway.optimize.channels.onnx.constants import drop_unread
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from taxiway.optimize.channels.flow import Layer, Role, Scale, Stored, Tap, positions
+from taxiway.optimize.channels.flow import positions
+from taxiway.optimize.channels.layers import Layer, Role, Scale, Stored, Tap
 from taxiway.optimize.channels.numbering import Ids
 from taxiway.optimize.channels.onnx.node import Node, Opaque
 from taxiway.optimize.channels.signal import Constant, Signal

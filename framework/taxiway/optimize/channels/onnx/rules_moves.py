@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from taxiway.optimize.channels.flow import Stored
+from taxiway.optimize.channels.layers import Stored
 from taxiway.optimize.channels.numbering import Ids
 from taxiway.optimize.channels.onnx.node import Node, Opaque
 from taxiway.optimize.channels.onnx.sizes import Sizes

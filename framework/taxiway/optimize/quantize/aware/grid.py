@@ -30,6 +30,36 @@ def rounded_weight(value: Any, channels: tuple[int, ...] = ()) -> Any:
     return value + tf.stop_gradient(rounded - value)
 
 
+def rounded_codebook(values: Any, zero: int | None = None) -> Any:
+    """`values`, the shared values of one weight as a float `tf.Tensor` `[k]`, on its grid, no two on one step.
+
+    The order is kept: a value whose step is taken gets the next one away from zero, so that a codebook keeps
+    its size. zero: which of them is 0 and stays it. k is at most 128, so that each side of zero has room.
+    """
+    import tensorflow as tf
+
+    scale = tf.reduce_max(tf.abs(values)) / WEIGHT_STEPS
+    scale = tf.where(scale > 0, scale, tf.ones_like(scale))
+    order = tf.argsort(values, stable=True)
+    steps = tf.cast(tf.gather(tf.round(values / scale), order), tf.int32)
+    nearness = -tf.abs(values)
+    if zero is not None:
+        nearness += tf.one_hot(zero, values.shape[0], dtype=values.dtype)
+    fixed = tf.argmax(tf.gather(nearness, order), output_type=tf.int32)
+    count = values.shape[0]
+    at = tf.range(count)
+    ahead = steps - (at - fixed)
+    # Largest and smallest of all between the fixed one and each: few enough for a table of pairs.
+    low, high = tf.minimum(at, fixed)[:, None], tf.maximum(at, fixed)[:, None]
+    between = (at[None, :] >= low) & (at[None, :] <= high)
+    upper = tf.reduce_max(tf.where(between, ahead[None, :], -(2**30)), 1) + (at - fixed)
+    lower = tf.reduce_min(tf.where(between, ahead[None, :], 2**30), 1) + (at - fixed)
+    apart = tf.where(at >= fixed, upper, lower)
+    apart = tf.clip_by_value(apart, at - WEIGHT_STEPS, WEIGHT_STEPS - (count - 1 - at))
+    found = tf.scatter_nd(order[:, None], apart, [count])
+    return tf.cast(found, values.dtype) * scale
+
+
 def rounded_activation(value: Any, low: Any, high: Any) -> Any:
     """`value`, a float `tf.Tensor`, on the 256 steps from `low` <= 0 to `high` >= 0, moved so that 0 is a step.
 

@@ -61,18 +61,26 @@ class QuantizeAwareTraining(Pass):
             )
 
     def run(self, model: Model, options: Any, context: Context) -> Model:
+        import numpy as np
         from msgspec.structs import replace
 
+        from taxiway.model.promises import Clusters
         from taxiway.optimize.fold import fold_batch_norm, is_graph
         from taxiway.optimize.kernels import graph_layers, kernels
         from taxiway.optimize.quantize.aware.network import Rounding
         from taxiway.optimize.quantize.aware.ranges import observe
-        from taxiway.optimize.quantize.aware.weights import RoundedWeights
+        from taxiway.optimize.quantize.aware.weights import RoundedWeights, shared_groups
         from taxiway.optimize.quantize.granularity import granularity_of
         from taxiway.optimize.quantize.operators import Operator, precisions
         from taxiway.optimize.training.fit import fit
         from taxiway.optimize.training.network import load_network, named_weights, save_network
 
+        per_channel = granularity_of(options.granularity, model) == "per_channel"
+        if per_channel and any(isinstance(item, Clusters) for item in model.promises):
+            raise StepError(
+                "a scale for each channel would make more values than the earlier clustering left",
+                "leave granularity out, or set it to per_tensor, here and for quantize_static",
+            )
         network = load_network(model, context)
         if not is_graph(network):
             raise StepError(
@@ -82,7 +90,6 @@ class QuantizeAwareTraining(Pass):
         network = fold_batch_norm(network)
         layers = [Operator(item.name, type(item).__name__) for item in graph_layers(network)]
         left = precisions(list(dict.fromkeys(layers)), options.only, options.exclude)
-        per_channel = granularity_of(options.granularity, model) == "per_channel"
         with Rounding(network, left, options.activations) as rounding:
             names = {id(item): name for name, item in named_weights(rounding.network).items()}
             rounded = {
@@ -104,6 +111,11 @@ class QuantizeAwareTraining(Pass):
                 ),
             )
             observe(rounding, options.training, context)
-            views = (RoundedWeights(rounded),)
+            values = {
+                name: np.asarray(item)
+                for name, item in named_weights(rounding.network).items()
+                if name in rounded
+            }
+            views = (RoundedWeights(rounded, shared_groups(values, before.promises)),)
             fit(rounding.network, before, options.training, context, views=views)
         return save_network(network, model, context)

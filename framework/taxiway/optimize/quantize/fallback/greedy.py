@@ -35,22 +35,24 @@ def restore(
     weights: Mapping[str, int],
     measures: Measures,
     allowed: float,
+    start: Names = frozenset(),
 ) -> Found:
     """The smallest set found that loses no more than `allowed`, else the one that loses least.
 
-    sensitivity: operator -> noise alone, of all that may be kept. weights: operator -> bytes.
+    sensitivity: operator -> noise alone, of all that may be kept. weights: operator -> bytes. start: the
+    set to begin with; one that `measures` can score.
     Greedy as mixed-precision searches are, with two changes: an operator is added for the noise that is
     left with it, or, where none of the top helps by itself, for its noise alone (errors that hide each
     other); and whatever a later one made unnecessary is dropped again, in halves first
     (A. Zeller and R. Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002).
     """
     ranked = sorted(sensitivity, key=lambda name: (-sensitivity[name], weights[name], name))
-    best = _widen(ranked, sensitivity, weights, measures, allowed)
+    best = _widen(start, ranked, sensitivity, weights, measures, allowed)
     limit = max(allowed, best.score.drop)
     budget = Budget(BUDGET)
-    order = sorted(best.kept, key=lambda name: (sensitivity[name] / max(weights[name], 1), name))
+    order = sorted(best.kept, key=lambda name: (sensitivity[name], -weights[name], name))
     smaller = _shrink(best, order, measures, limit, budget)
-    return _swap(smaller, ranked, weights, measures, limit, budget)
+    return _swap(smaller, ranked, weights, measures, budget)
 
 
 class Budget:
@@ -65,6 +67,7 @@ class Budget:
 
 
 def _widen(
+    start: Names,
     ranked: Sequence[str],
     sensitivity: Mapping[str, float],
     weights: Mapping[str, int],
@@ -72,12 +75,12 @@ def _widen(
     allowed: float,
 ) -> Found:
     """Add operators until no more than `allowed` is lost; the best on the way where it never is."""
-    nothing: Names = frozenset()
-    first = measures.score(nothing)
-    assert first is not None, "the fully quantized model was made before"
-    best, kept, remaining, more = Found(nothing, first), nothing, list(ranked), 2
+    first = measures.score(start)
+    assert first is not None, "the set to begin with was made before"
+    best, kept, more = Found(start, first), start, 2
+    remaining = [name for name in ranked if name not in start]
     while remaining and not best.score.within(allowed):
-        one_by_one = len(kept) < SINGLE
+        one_by_one = len(kept) - len(start) < SINGLE
         chosen = (
             [_next(kept, remaining, sensitivity, weights, measures)]
             if one_by_one
@@ -145,10 +148,12 @@ def _swap(
     ranked: Sequence[str],
     weights: Mapping[str, int],
     measures: Measures,
-    limit: float,
     budget: Budget,
 ) -> Found:
-    """Put a lighter operator of the top in a heavier one's place, where it does as well."""
+    """Put a lighter operator of the top in a heavier one's place, where no more is lost with it.
+
+    More that is still allowed is no reason: a set that brings back less does so by chance more often.
+    """
     for member in sorted(found.kept, key=lambda name: (-weights[name], name)):
         lighter = [
             name
@@ -160,7 +165,7 @@ def _swap(
                 return found
             other = found.kept - {member} | {name}
             score = measures.score(other)
-            if score is not None and score.within(limit):
+            if score is not None and score.drop <= found.score.drop:
                 found = Found(other, score)
                 break
     return found

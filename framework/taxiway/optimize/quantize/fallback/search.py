@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from taxiway.model import Model
-from taxiway.optimize.quantize.fallback.cheaper import cheapen
+from taxiway.optimize.quantize.fallback.cheaper import cheapen, instead
 from taxiway.optimize.quantize.fallback.config import Fallback
 from taxiway.optimize.quantize.fallback.facts import Outcome, facts
-from taxiway.optimize.quantize.fallback.greedy import restore
+from taxiway.optimize.quantize.fallback.greedy import Found, restore
 from taxiway.optimize.quantize.fallback.journal import Journal
 from taxiway.optimize.quantize.fallback.ranking import sensitivities
 from taxiway.optimize.quantize.fallback.rows import Rows
+from taxiway.optimize.quantize.fallback.score import Score
 from taxiway.optimize.quantize.fallback.trials import Setup, Trials
 from taxiway.optimize.quantize.operators import Operator, Precision
 from taxiway.plugins import Context, Note
@@ -26,6 +27,9 @@ from taxiway.plugins.quantity import parse
 if TYPE_CHECKING:
     from taxiway.optimize.quantize.quantizing import Quantizing
 
+HEAVY = 0.1
+"""Share of the bytes saved that may be given back before more operators with 8-bit weights are tried
+instead; they must halve it."""
 WEIGHED = 32
 """Kept operators whose bytes are told one by one."""
 
@@ -81,7 +85,8 @@ def _search(
         found = restore(sensitivity, weights, trials, allowed)
         kept, score = trials.precisions(found.kept), found.score
         if options.precision is None:
-            kept, score = cheapen(found, weights, trials, max(allowed, score.drop))
+            saved = setup.model.size - quantized.size
+            kept, score = _light(found, sensitivity, weights, trials, allowed, saved)
     return Outcome(
         source=setup.model,
         options=options,
@@ -98,6 +103,32 @@ def _search(
         resumed=journal.found,
         seconds=journal.seconds,
     )
+
+
+def _light(
+    found: Found,
+    sensitivity: Mapping[str, float],
+    weights: Mapping[str, int],
+    trials: Trials,
+    allowed: float,
+    saved: int,
+) -> tuple[dict[str, Precision], Score]:
+    """What is kept in what, in few bytes; saved: by quantizing all."""
+    limit = max(allowed, found.score.drop)
+    kept, score = cheapen(found, weights, trials, limit)
+    whole = trials.size_in({}) or 0
+    given_back = (trials.size_in(kept) or 0) - whole
+    if given_back <= HEAVY * saved:
+        return kept, score
+    small = trials.keeping("int8_weights")
+    more = instead(found, sensitivity, weights, small, limit)
+    if more is None:
+        return kept, score
+    other = small.precisions(more.kept)
+    size = trials.size_in(other)
+    if size is None or size - whole > given_back / 2:
+        return kept, score
+    return other, more.score
 
 
 def _sizes_without(kept: Mapping[str, Precision], trials: Trials) -> dict[str, int | None]:

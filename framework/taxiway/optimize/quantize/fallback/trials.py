@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,6 +62,12 @@ class Trials:
         self._names = frozenset(op.name for op in operators)
         self._context, self._precision = context, precision
 
+    def keeping(self, precision: Precision) -> Trials:
+        """The same candidates, with the operators that are kept in another precision."""
+        made = copy(self)
+        made._precision = precision
+        return made
+
     def learn(self, own: Mapping[str, Precision], score: Score, size: int) -> None:
         """Take what was measured elsewhere, unless it is known."""
         known = self._journal.known(self._key(own))
@@ -69,10 +76,10 @@ class Trials:
 
     def alone(self, names: Names) -> float | None:
         """Noise of the model in which only these operators are quantized."""
-        return self._noise(dict.fromkeys(self._names - names, "float32"))
+        return self.noise_in(dict.fromkeys(self._names - names, "float32"))
 
     def noise(self, kept: Names) -> float | None:
-        return self._noise(self.precisions(kept))
+        return self.noise_in(self.precisions(kept))
 
     def score(self, kept: Names) -> Score | None:
         return self.score_in(self.precisions(kept))
@@ -84,6 +91,14 @@ class Trials:
             return known.score
         rows = self._rows
         return self._measure(own, lambda model: {"score": rows.score(model)}).score
+
+    def noise_in(self, own: Mapping[str, Precision]) -> float | None:
+        """The noise with operators kept in precisions of their own."""
+        known = self._journal.known(self._key(own))
+        if known and (known.noise is not None or known.failure):
+            return known.noise
+        rows = self._rows
+        return self._measure(own, lambda model: {"noise": rows.noise(model)}).noise
 
     def size_in(self, own: Mapping[str, Precision]) -> int | None:
         """Bytes of the model."""
@@ -97,13 +112,6 @@ class Trials:
 
     def _key(self, own: Mapping[str, Precision]) -> str:
         return key_of({**self._setup.kept, **own})
-
-    def _noise(self, own: Mapping[str, Precision]) -> float | None:
-        known = self._journal.known(self._key(own))
-        if known and (known.noise is not None or known.failure):
-            return known.noise
-        rows = self._rows
-        return self._measure(own, lambda model: {"noise": rows.noise(model)}).noise
 
     def _measure(
         self, own: Mapping[str, Precision], measure: Callable[[Model], dict[str, Any]]

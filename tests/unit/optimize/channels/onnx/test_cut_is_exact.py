@@ -216,3 +216,21 @@ def test_a_wrong_cut_is_noticed(
     assert prove(whole, graph, cut, whole.without(graph, cut), 0) is not None
     with pytest.raises(StepError, match="a defect of Taxiway"):
         prove(whole, graph, cut, whole.without(graph, other), 0)
+
+
+def test_a_softmax_that_is_sure_hides_no_wrong_cut(network: Callable[[Any], OnnxNetwork]) -> None:
+    from taxiway.errors import StepError
+    from taxiway.optimize.channels.proof import prove
+
+    net = Network(4)
+    x = net.dense(net.input("vector", "batch", 4), 4, 8)
+    sure = net.constant(np.array([60, 30, 0], np.float32))
+    scores = net.node("Add", net.dense(net.node("Relu", x), 8, 3), sure)
+    whole = network(net.model(net.node("Softmax", scores, axis=1)))
+    graph = whole.trace((), ())
+    cut, other = graph.nothing(), graph.nothing()
+    (group,) = graph.groups
+    cut[group.channels[:4]], other[group.channels[4:]] = True, True
+    assert prove(whole, graph, cut, whole.without(graph, cut), 0) is not None
+    with pytest.raises(StepError, match="a defect of Taxiway"):
+        prove(whole, graph, cut, whole.without(graph, other), 0)

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 pytestmark = pytest.mark.slow
 
-NUMBERS = st.floats(-1000, 1000, width=32)
+NUMBERS = st.floats(-1000, 1000, width=32, allow_subnormal=False)
 WEIGHTS = hnp.arrays(
     np.float32, hnp.array_shapes(min_dims=2, max_dims=3, max_side=6), elements=NUMBERS
 )
@@ -77,6 +77,38 @@ def test_activations(value: Any, low: float, high: float) -> None:
     assert (stored + zero).min() >= -0.02 and (stored + zero).max() <= 255.02
     inside = (value >= -zero * scale) & (value <= (255 - zero) * scale)
     assert np.all(np.abs(shown[:-1] - value)[inside] <= scale * 0.501)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    values=hnp.arrays(
+        np.float32,
+        st.integers(1, 128),
+        elements=st.one_of(
+            st.integers(-1000, 1000).map(float),
+            st.floats(-0.125, 0.125, width=32).filter(lambda x: x == 0 or abs(x) > 1e-30),
+        ),
+    ),
+    has_zero=st.booleans(),
+)
+def test_a_codebook_keeps_its_size(values: Any, has_zero: bool) -> None:
+    """Distinct steps in the order of the values, within -127..127, zero at zero, the largest where it is."""
+    import tensorflow as tf
+
+    from taxiway.optimize.quantize.aware.grid import rounded_codebook
+
+    zero = len(values) // 2 if has_zero else None
+    if zero is not None:
+        values[zero] = 0
+    shown = rounded_codebook(tf.constant(values), zero).numpy()
+    scale = np.abs(values).max() / 127 or 1
+    stored = np.rint(shown / scale).astype(int)
+    np.testing.assert_allclose(stored * scale, shown, rtol=1e-4, atol=1e-30)
+    assert len({*stored}) == len(values) and np.abs(stored).max() <= 127
+    assert np.all(np.diff(stored[np.argsort(values, kind="stable")]) > 0)
+    assert zero is None or stored[zero] == 0
+    if len({*np.rint(values / scale)}) == len(values) and zero is not None:
+        np.testing.assert_array_equal(stored, np.rint(values / scale))
 
 
 def test_as_tensorflow_does() -> None:

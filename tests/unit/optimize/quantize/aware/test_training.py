@@ -63,7 +63,10 @@ def test_zeros_and_shared_values_are_kept(saved: Any, context: Any) -> None:
     clustered = KerasClusters().run(model, clusters, context(data, "clustered"))
     result = QuantizeAwareTraining().run(clustered, _options(), context(data, "trained"))
     assert result.promises == clustered.promises
-    assert any(isinstance(item, Clusters) for item in result.promises)
+    found = {weight.name: weight for weight in stored_weights(result)}
+    for item in result.promises:
+        if isinstance(item, Clusters):
+            assert found[item.weight].distinct() == item.count
     assert not broken(result.promises, result)
     before, after = (
         {weight.name: weight.values for weight in stored_weights(item)}
@@ -71,6 +74,14 @@ def test_zeros_and_shared_values_are_kept(saved: Any, context: Any) -> None:
     )
     np.testing.assert_array_equal(after[kernel.path] == 0, mask)
     assert not np.allclose(after["conv1/kernel"], before["conv1/kernel"])
+
+
+def test_a_scale_for_each_channel_would_break_clusters(saved: Any, context: Any) -> None:
+    model, data = saved("logits")
+    promise = Clusters(weight="fc/kernel", size=48, count=48)
+    model = msgspec.structs.replace(model, promises=(promise,))
+    with pytest.raises(StepError, match="more values than the earlier clustering"):
+        QuantizeAwareTraining().run(model, _options(granularity="per_channel"), context(data))
 
 
 def test_left_out_layers_are_not_rounded(saved: Any, context: Any) -> None:

@@ -26,13 +26,15 @@ class MadeUp:
 
     noise: operator -> what it adds by itself. pairs: operators that share one value: it is disturbed,
     once, as long as one of them is quantized. alone_fails: operators that no quantizer takes alone.
-    small: operator -> rows that are lost where its weights have 8 bits.
+    small: operator -> rows that are lost where its weights have 8 bits. loud: operator -> noise that 8 bits
+    of its weights add without a row lost.
     """
 
     noise_of: Mapping[str, float]
     shared: Mapping[frozenset[str], float] = field(default_factory=dict)
     alone_fails: Collection[str] = ()
     small: Mapping[str, int] = field(default_factory=dict)
+    loud: Mapping[str, float] = field(default_factory=dict)
     weights: Mapping[str, int] = field(default_factory=dict)
     asked: list[tuple[str, frozenset[str]]] = field(default_factory=list)
 
@@ -63,6 +65,12 @@ class MadeUp:
     def score_in(self, own: Mapping[str, Precision]) -> Score:
         small = [name for name, precision in own.items() if precision == "int8_weights"]
         return self._score(frozenset(own), sum(self.small.get(name, 0) for name in small))
+
+    def noise_in(self, own: Mapping[str, Precision]) -> float:
+        small = [name for name, precision in own.items() if precision == "int8_weights"]
+        rows = sum(self.small.get(name, 0) for name in small) / PER_NOISE
+        loud = sum(self.loud.get(name, 0.0) for name in small)
+        return self._disturbed(frozenset(self.noise_of) - frozenset(own)) + rows + loud
 
     def size_in(self, own: Mapping[str, Precision]) -> int:
         share = {"int8_weights": 1, "float16": 2, "float32": 4}

@@ -34,6 +34,13 @@ def test_each_gets_the_fewest_bytes(
     assert score.within(0.005)
 
 
+def test_eight_bits_that_are_loud_are_not_taken_for_a_lucky_score(made_up: Any) -> None:
+    weights = {"a": 400, "b": 400}
+    model = made_up({"a": 1.0, "b": 1.0, "quiet": 0.01}, loud={"a": 0.02}, weights=weights)
+    own, _ = cheapen(Found(KEPT, model.score(KEPT)), weights, model, 0.005)
+    assert own == {"a": "float16", "b": "int8_weights"}
+
+
 def test_a_precision_that_makes_nothing_smaller_is_not_taken(made_up: Any) -> None:
     """A runtime's file may have grown by nodes and scales."""
     model = made_up(NOISE, weights={"a": 400, "b": 400})
