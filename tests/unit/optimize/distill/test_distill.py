@@ -129,6 +129,23 @@ def test_students_learn(options: dict[str, Any], teacher: Model, tmp_path: Path)
     assert {path.name for path in (tmp_path / "w").iterdir()} == {student.path.name}
 
 
+def test_alpha_leaves_the_start_alone(teacher: Model, tmp_path: Path) -> None:
+    """A student that is taught and one that is not begin with the same weights."""
+    inputs, labels = blobs(64)
+    found = []
+    for alpha in (0.1, 1.0):
+        student = distilled(
+            teacher,
+            Rows({"x": inputs}, labels),
+            tmp_path / str(alpha),
+            student={"width": 0.5},
+            alpha=alpha,
+            training={"epochs": 1, "learning_rate": 1e-12},
+        )
+        found.append(next(iter(predictions(student, {"x": inputs}).values())))
+    np.testing.assert_allclose(*found, atol=1e-6)
+
+
 def test_promises_end(teacher: Model, tmp_path: Path) -> None:
     promised = msgspec.structs.replace(
         teacher, promises=(Sparsity(weight="inner/kernel", size=640, share=0.5),)

@@ -33,7 +33,7 @@ def differences(student: Path, teacher: Path) -> tuple[str, ...]:
     found = []
     if ours.inputs != theirs.inputs:
         found.append(
-            f"a student with inputs {_shown(ours.inputs)} (the teacher has {_shown(theirs.inputs)})"
+            f"a student with inputs of {_shown(ours.inputs)} (the teacher has {_shown(theirs.inputs)})"
         )
     if len(ours.outputs) != len(theirs.outputs) or any(
         a != b for a, b in zip(ours.outputs, theirs.outputs, strict=True) if a and b
@@ -93,8 +93,10 @@ def _size(layer: Any) -> int | None:
 
 
 def _shown(shapes: tuple[tuple[int | None, ...], ...]) -> str:
+    """Such as `28 x 28 x 1`, without the batch."""
     return ", ".join(
-        str(["n", *shape[1:]]).replace("'", "").replace("None", "?") for shape in shapes
+        " x ".join("?" if axis is None else str(axis) for axis in shape[1:]) or "one value"
+        for shape in shapes
     )
 
 
