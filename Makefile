@@ -11,7 +11,7 @@ TORCH := torch==2.13.0
 # Where `make mnist` puts the digits that the benchmarks of passes use.
 MNIST ?= build/mnist
 
-.PHONY: help env demo test test-fast lint types layers schema docs docs-check matrix picture check bench bench-parity bench-onnx-cases bench-onnx-to-onnx bench-convert bench-fallback bench-big bench-quantize bench-calibration bench-channels bench-distill bench-minilm bench-kws bench-prune mnist bench-chain faults attacks package lock clean
+.PHONY: help env demo test test-fast lint types layers schema docs matrix picture docs-check check package bench-parity bench bench-onnx-cases bench-onnx-to-onnx bench-fallback bench-convert bench-distill mnist bench-channels bench-prune bench-minilm bench-chain bench-big bench-quantize bench-kws bench-calibration faults attacks lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
