@@ -43,7 +43,8 @@ def lenet(widths: tuple[int, int, tuple[int, ...]]) -> Any:
     """LeNet-5 with ReLU: [n, 28, 28, 1] float32 in 0..1 to 10 class probabilities.
 
     widths: channels of both convolutions, units of the dense layers. (6, 16, (120, 84)) is that of
-    LeCun et al. 1998; (20, 50, (500,)) that of Han et al., "Deep Compression", 2015.
+    LeCun et al. 1998; (20, 50, (500,)) is as wide as that of Han et al., "Deep Compression", 2015,
+    whose first convolution does not pad.
     """
     import keras
 
