@@ -79,7 +79,9 @@ def _show(found: list[Forecast]) -> None:
             formats = step.gives
         else:
             formats = f"{step.takes} → {step.gives}"
-        shown.add_row(label(step.name), formats, Text(item.state, styles[item.state]), item.why)
+        shown.add_row(
+            label(step.name), formats, Text(item.state, styles[item.state]), Text(item.why)
+        )
     console().print(shown)
 
 

@@ -105,7 +105,7 @@ def verdicts_table(verdicts: Iterable[dict[str, Any]]) -> Table:
     made.add_column("reason", overflow="fold")
     for verdict in verdicts:
         mark = Text("pass", "bold green") if verdict["passed"] else Text("FAIL", "bold red")
-        made.add_row(mark, verdict["reason"])
+        made.add_row(mark, Text(verdict["reason"]))
     return made
 
 

@@ -20,7 +20,9 @@ def told(result: RunResult) -> Iterator[RenderableType]:
     for step, subjects in result.told.items():
         for subject, facts in subjects.items():
             if facts.get("summary"):
-                made.add_row(subject, f"{step.removeprefix('optimize.')}: {facts['summary']}")
+                made.add_row(
+                    Text(subject), Text(f"{step.removeprefix('optimize.')}: {facts['summary']}")
+                )
             warnings += facts.get("warnings") or []
     if made.row_count:
         yield Text("what the steps say", "bold")

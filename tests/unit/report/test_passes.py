@@ -88,8 +88,13 @@ def test_a_row_for_every_model() -> None:
         ({}, []),
         ({"optimize.p": {"training": {"epochs": []}}}, []),
         (
-            {"optimize.p": {"training": {"summary": "3 epochs"}, "other": {"summary": "fine"}}},
-            ["what the steps say", "training  p: 3 epochs", "other     p: fine"],
+            {
+                "optimize.p": {
+                    "training": {"summary": "3 epochs"},
+                    "other": {"summary": "[n, 8] is fine"},
+                }
+            },
+            ["what the steps say", "training  p: 3 epochs", "other     p: [n, 8] is fine"],
         ),
         ({"optimize.p": {"fallback": {"warnings": ["careful"]}}}, ["warning  careful"]),
     ],
