@@ -54,7 +54,7 @@ def test_points_share_their_steps(launcher: str, sweep, folders, capsys) -> None
     assert [point["result"]["status"] for point in points] == ["accepted", "accepted"]
     counted = made(folder)
     assert set(counted.values()) == {1}
-    assert len(counted) == 10
+    assert len(counted) == 14
     keys = [{step["name"]: step["key"] for step in point["result"]["steps"]} for point in points]
     same = {name for name in keys[0] if keys[0][name] == keys[1][name]}
     assert same == {"source", "evaluate.source"}

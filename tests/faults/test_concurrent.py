@@ -32,7 +32,7 @@ def test_each_result_is_made_once(variants: int, count: int, runs, onnx_recipe: 
     made = Counter(key for run in started for key in run.finished(cached=False))
     assert set(made.values()) == {1}
     assert set(made) == runs.published()
-    assert len(made) == 6 + 4 * (variants - 1)
+    assert len(made) == 8 + 6 * (variants - 1)
     waited = [e for run in started for e in run.events() if e.get("waiting")]
     assert {e["event"] for e in waited} <= {"stepstarted"}
     for variant in range(variants):
@@ -90,4 +90,4 @@ def test_a_run_waits_for_the_owner_of_a_result_and_says_so(runs, onnx_recipe: Pa
     code, out, err = run.end()
     assert code == 0, err
     assert "source: waiting for another run that makes it" in out
-    assert len(run.finished(cached=False)) == 6
+    assert len(run.finished(cached=False)) == 8

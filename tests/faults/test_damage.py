@@ -85,7 +85,7 @@ sys.exit(main(sys.argv[2:]))
     [
         (0, "events.jsonl cannot be written: "),
         (500, "OSError: [Errno 27] File too large"),
-        (3000, "OSError: [Errno 27] File too large"),
+        (4500, "OSError: [Errno 27] File too large"),
     ],
     ids=["the run folder's", "the source's", "the bundle's"],
 )

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 FULL = os.environ.get("TAXIWAY_FAULTS") == "full"
+STEPS = 8
+"""Of the recipe that is killed."""
 pytestmark = pytest.mark.slow
 
 Event = dict[str, Any]
@@ -144,10 +146,10 @@ sys.exit(main(sys.argv[2:]))
 def test_killed_after_each_rename_it_still_gets_to_the_end(
     runs, clean, onnx_recipe: Path, tmp_path: Path
 ) -> None:
-    """Every run may do one rename: five publish a step, then the run folder's own would follow."""
+    """Every run may do one rename: each publishes a step, then the run folder's own would follow."""
     script = tmp_path / "renames.py"
     script.write_text(RENAMES)
-    for steps in range(1, 6):
+    for steps in range(1, STEPS):
         killed = runs.start(onnx_recipe, program=(str(script), "after 1"))
         assert killed.end()[0] == -signal.SIGKILL
         assert len(runs.published()) == steps
@@ -156,18 +158,18 @@ def test_killed_after_each_rename_it_still_gets_to_the_end(
     check_resumed(runs, killed, onnx_recipe, clean)
 
 
-@pytest.mark.parametrize("number", range(1, 12) if FULL else (3, 8, 11))
+@pytest.mark.parametrize("number", range(1, STEPS + 6) if FULL else (3, STEPS + 2, STEPS + 5))
 def test_killed_before_a_rename(number, runs, clean, onnx_recipe: Path, tmp_path: Path) -> None:
-    """1 to 6 publish a step; then come model, bundle, lock, recipe and report of the run folder."""
+    """The first publish a step each; then come model, bundle, lock, recipe and report of the run folder."""
     script = tmp_path / "renames.py"
     script.write_text(RENAMES)
     killed = runs.start(onnx_recipe, program=(str(script), f"before {number}"))
     assert killed.end()[0] == -signal.SIGKILL
-    assert len(runs.published()) == min(number - 1, 6)
+    assert len(runs.published()) == min(number - 1, STEPS)
     (folder,) = killed.folders()
     kept = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     order = ["blobs_int8.onnx", "bundle", "blobs_int8.lock", "recipe.json", "report.json"]
-    assert kept == {"events.jsonl", "worker.log", *order[: max(number - 7, 0)]}
+    assert kept == {"events.jsonl", "worker.log", *order[: max(number - STEPS - 1, 0)]}
     check_resumed(runs, killed, onnx_recipe, clean)
 
 
@@ -189,7 +191,7 @@ def test_an_interrupted_run_says_how_to_go_on(
         run.process.send_signal(number)
     code, _, err = run.end()
     assert code == 130
-    assert "error: interrupted; 1 of 6 steps are finished and kept" in err
+    assert "error: interrupted; 2 of 8 steps are finished and kept" in err
     assert "hint: run the same command again to go on from there" in err
     assert "Traceback" not in err
     assert workers

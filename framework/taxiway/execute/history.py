@@ -14,12 +14,16 @@ import msgspec
 from taxiway.execute.keys import changes
 from taxiway.execute.plan import Plan, PlannedStep
 
-UPSTREAM = ("model", "reference", "baseline", "evaluation")
+UPSTREAM = ("model", "reference", "baseline", "evaluation", "chain")
 
 
 def own_parts(parts: Mapping[str, Any]) -> dict[str, Any]:
     """The parts that are the step's own: without the keys of the steps before it."""
-    inputs = {name: value for name, value in parts["inputs"].items() if name not in UPSTREAM}
+    inputs = {
+        name: value
+        for name, value in parts["inputs"].items()
+        if name.partition(".")[0] not in UPSTREAM
+    }
     inputs.pop("recipe", None)
     return {**parts, "inputs": inputs}
 

@@ -48,9 +48,11 @@ UPSTREAM = ("run", "a step before it changed")
         (
             [f"{PASS}.calibration.samples=33"],
             {
+                "calibration.quantize_static": ("run", "options.samples: 32 -> 33"),
                 PASS: ("run", "inputs.data.calibration inputs: "),
                 f"parity.{PASS}": UPSTREAM,
                 "evaluate": UPSTREAM,
+                "ledger": UPSTREAM,
                 "deploy": UPSTREAM,
             },
         ),
@@ -59,6 +61,7 @@ UPSTREAM = ("run", "a step before it changed")
             {
                 "evaluate.source": ("run", "options.batch_size: 64 -> 8"),
                 "evaluate": ("run", "options.batch_size: 64 -> 8"),
+                "ledger": ("run", "options.evaluate.batch_size: 64 -> 8"),
                 "deploy": UPSTREAM,
             },
         ),
@@ -67,7 +70,7 @@ UPSTREAM = ("run", "a step before it changed")
             {"deploy": ("run", "inputs.gates.accuracy.max_drop: 20 pt -> 21 pt")},
         ),
         (["description=other"], {"deploy": UPSTREAM}),
-        (["+optimize@optimize.again=float16"], {"optimize.again": ("run", "new step")}),
+        (["+optimize@optimize.again=simplify"], {"optimize.again": ("run", "new step")}),
     ],
     ids=["pass", "evaluation", "gate", "description", "new pass"],
 )

@@ -13,6 +13,8 @@ from typing import Any
 WEIGHT_STEPS = 127
 """Steps on each side of zero."""
 ACTIVATION_STEPS = 255
+SMALLEST = 2.0**-126
+"""The least float32 that is divided by without loss; a finer grid counts as none."""
 
 
 def rounded_weight(value: Any, channels: tuple[int, ...] = ()) -> Any:
@@ -25,7 +27,7 @@ def rounded_weight(value: Any, channels: tuple[int, ...] = ()) -> Any:
     others = [axis for axis in range(value.shape.rank) if axis not in channels]
     limit = tf.reduce_max(tf.abs(value), axis=others, keepdims=True)
     scale = limit / WEIGHT_STEPS
-    safe = tf.where(scale > 0, scale, tf.ones_like(scale))
+    safe = tf.where(scale > SMALLEST, scale, tf.ones_like(scale))
     rounded = tf.round(value / safe) * safe
     return value + tf.stop_gradient(rounded - value)
 
@@ -39,7 +41,7 @@ def rounded_codebook(values: Any, zero: int | None = None) -> Any:
     import tensorflow as tf
 
     scale = tf.reduce_max(tf.abs(values)) / WEIGHT_STEPS
-    scale = tf.where(scale > 0, scale, tf.ones_like(scale))
+    scale = tf.where(scale > SMALLEST, scale, tf.ones_like(scale))
     order = tf.argsort(values, stable=True)
     steps = tf.cast(tf.gather(tf.round(values / scale), order), tf.int32)
     nearness = -tf.abs(values)
@@ -68,10 +70,10 @@ def rounded_activation(value: Any, low: Any, high: Any) -> Any:
     import tensorflow as tf
 
     scale = (high - low) / ACTIVATION_STEPS
-    safe = tf.where(scale > 0, scale, tf.ones_like(scale))
+    safe = tf.where(scale > SMALLEST, scale, tf.ones_like(scale))
     zero = tf.clip_by_value(tf.round(-low / safe), 0.0, float(ACTIVATION_STEPS))
     bottom, top = -zero * safe, (ACTIVATION_STEPS - zero) * safe
     inside = tf.clip_by_value(value, bottom, top)
     rounded = tf.clip_by_value(tf.round(value / safe) + zero, 0.0, float(ACTIVATION_STEPS))
     shown = inside + tf.stop_gradient((rounded - zero) * safe - inside)
-    return tf.where(scale > 0, shown, value)
+    return tf.where(scale > SMALLEST, shown, value)
