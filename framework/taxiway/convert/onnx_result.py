@@ -23,7 +23,7 @@ from taxiway.model import Model
 from taxiway.model.inspect import UNKNOWN_RANK
 from taxiway.model.onnx_file import check_file, check_structure, write_beside, write_graph
 from taxiway.model.onnx_graph import subgraphs
-from taxiway.plugins.step import Noted, unheard
+from taxiway.plugins.context import Noted, unheard
 
 TF2ONNX_OPSETS = range(13, 19)
 """What tf2onnx 1.17 writes of those that Taxiway offers."""

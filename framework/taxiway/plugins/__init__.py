@@ -9,6 +9,7 @@ from taxiway.plugins.config import (
     InputPath,
     ModelLocation,
 )
+from taxiway.plugins.context import Context, Measurement, Note, Stage
 from taxiway.plugins.dataset import (
     CALIBRATION,
     TEST,
@@ -21,19 +22,15 @@ from taxiway.plugins.dataset import (
 from taxiway.plugins.registry import SECTIONS, Plugin, Registry, registry
 from taxiway.plugins.step import (
     Calibration,
-    Context,
     Converter,
     DataSource,
     Deploy,
     Evaluate,
     Ledger,
-    Measurement,
-    Note,
     Parity,
     Pass,
     Property,
     Source,
-    Stage,
     Step,
     Target,
 )

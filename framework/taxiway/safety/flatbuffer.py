@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 from typing import Any
 
 MAX_TABLES = 1_000_000
@@ -165,6 +168,18 @@ class Table:
     @property
     def place(self) -> tuple[int, str]:
         return self._at, self.kind
+
+
+@contextmanager
+def mapped(path: Path, identifier: bytes, root: str, schema: Schema) -> Iterator[Table]:
+    """The verified root table of a file that begins with `identifier`. Raises Malformed."""
+    with path.open("rb") as stream:
+        if path.stat().st_size < 8:
+            raise Malformed("it is shorter than a header")
+        data = memoryview(mmap(stream.fileno(), 0, access=ACCESS_READ))
+        if bytes(data[4:8]) != identifier:
+            raise Malformed(f"it does not start with the identifier {identifier.decode()}")
+        yield verified(data, root, schema)
 
 
 def verified(data: memoryview, root: str, schema: Schema) -> Table:

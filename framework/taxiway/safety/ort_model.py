@@ -7,28 +7,20 @@ the gate holds what is deployed against the same lists as ONNX.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from mmap import ACCESS_READ, mmap
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from taxiway.safety.allowlist import allowlist
-from taxiway.safety.flatbuffer import Malformed, Table, verified
+from taxiway.safety.flatbuffer import Malformed, Table, mapped
 from taxiway.safety.onnx_model import known_ops
 
 IDENTIFIER = b"ORTM"
 MAX_LISTED = 20
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Table]:
+def opened(path: Path) -> AbstractContextManager[Table]:
     """The verified InferenceSession table. Raises Malformed."""
-    with path.open("rb") as stream:
-        if path.stat().st_size < 8:
-            raise Malformed("it is shorter than a header")
-        data = memoryview(mmap(stream.fileno(), 0, access=ACCESS_READ))
-        if bytes(data[4:8]) != IDENTIFIER:
-            raise Malformed(f"it does not start with the identifier {IDENTIFIER.decode()}")
-        yield verified(data, "InferenceSession", allowlist("ort_schema"))
+    return mapped(path, IDENTIFIER, "InferenceSession", allowlist("ort_schema"))
 
 
 def findings(path: Path) -> list[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from mmap import ACCESS_READ, mmap
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from taxiway.safety.allowlist import allowlist
 from taxiway.safety.calls import cycle
-from taxiway.safety.flatbuffer import Malformed, Table, verified
+from taxiway.safety.flatbuffer import Malformed, Table, mapped
 from taxiway.safety.tflite_tensors import buffer_findings, stored_bytes, tensor_findings
 
 CUSTOM = 32
@@ -18,16 +17,9 @@ SAFE_CUSTOM = ("AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_Po
 MAX_LISTED = 20
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Table]:
+def opened(path: Path) -> AbstractContextManager[Table]:
     """The verified Model table of a mapped file; what is read of it is a view. Raises Malformed."""
-    with path.open("rb") as stream:
-        if path.stat().st_size < 8:
-            raise Malformed("it is shorter than a header")
-        data = memoryview(mmap(stream.fileno(), 0, access=ACCESS_READ))
-        if bytes(data[4:8]) != b"TFL3":
-            raise Malformed("it does not start with the identifier TFL3")
-        yield verified(data, "Model", allowlist("tflite_schema"))
+    return mapped(path, b"TFL3", "Model", allowlist("tflite_schema"))
 
 
 def findings(path: Path) -> list[str]:

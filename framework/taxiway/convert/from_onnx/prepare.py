@@ -13,7 +13,7 @@ from taxiway.convert.preflight_onnx_tflite import EXPANDED
 from taxiway.convert.repairs import apply_repairs
 from taxiway.errors import StepError
 from taxiway.model import Model
-from taxiway.plugins.step import Noted
+from taxiway.plugins.context import Noted
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from taxiway.convert.repairs import (
     unroll_loop,
 )
 from taxiway.convert.repairs.repair import Repair, Stage
-from taxiway.plugins.step import Note, Noted
+from taxiway.plugins.context import Note, Noted
 
 REPAIRS: tuple[Repair, ...] = (
     erfc.REPAIR,

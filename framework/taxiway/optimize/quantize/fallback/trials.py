@@ -19,7 +19,7 @@ from taxiway.optimize.quantize.fallback.journal import Journal, Measured, key_of
 from taxiway.optimize.quantize.fallback.rows import Rows
 from taxiway.optimize.quantize.fallback.score import Score
 from taxiway.plugins import Context
-from taxiway.plugins.step import unheard, untold
+from taxiway.plugins.context import unheard, untold
 
 if TYPE_CHECKING:
     from taxiway.optimize.quantize.quantizing import Quantizing

@@ -15,7 +15,7 @@ from taxiway.optimize.quantize.onnx.integer_ops import COMPUTE, FOLLOW, activati
 from taxiway.optimize.quantize.onnx.last import Last
 from taxiway.optimize.quantize.onnx.ranges import Ranges
 from taxiway.plugins import Context, Selection
-from taxiway.plugins.step import Note
+from taxiway.plugins.context import Note
 
 MASK = 1e8
 """A value beyond it is a mask, such as the -3.4e38 that attention adds to what it must not see: with it
