@@ -19,9 +19,12 @@ def inputs_of(
     options: Config,
     uses: Mapping[str, str],
     before: Sequence[PlannedStep],
+    known: dict[Selection, str],
 ) -> dict[str, Any]:
     """Keys of the results that the step gets, fingerprints of the rows that it reads, and for a
     deployment what the bundle says of the recipe.
+
+    known: fingerprints that were taken for other steps of the same plan; new ones are added.
 
     Raises ValueError where it reads samples and the recipe has none, StepError for a split that the
     data does not have.
@@ -37,7 +40,7 @@ def inputs_of(
             raise ValueError(
                 "it reads samples, but the recipe has no data section; add `- data: npz`"
             )
-        inputs["data"] = _fingerprints(dataset, selections)
+        inputs["data"] = _fingerprints(dataset, selections, known)
     if step.section in ("deploy", "calibration"):
         dataset = open_data(recipe)
         inputs["class_names"] = dataset.class_names if dataset else None
@@ -68,14 +71,18 @@ def _card(recipe: Recipe, before: Sequence[PlannedStep]) -> dict[str, Any]:
     return plain
 
 
-def _fingerprints(dataset: Dataset, selections: Sequence[Selection]) -> dict[str, str]:
+def _fingerprints(
+    dataset: Dataset, selections: Sequence[Selection], known: dict[Selection, str]
+) -> dict[str, str]:
     """What is read -> its digest; a step may read few rows of a split for one thing, more for another."""
     found: dict[str, str] = {}
     for selection in selections:
         label = _label(selection)
         if label in found:
             label = f"{label}, {selection.samples or 'all'} rows"
-        found[label] = dataset.fingerprint(selection)
+        if selection not in known:
+            known[selection] = dataset.fingerprint(selection)
+        found[label] = known[selection]
     return found
 
 

@@ -22,7 +22,7 @@ from taxiway.execute.proof import NO_SAMPLES, with_evaluation, with_split
 from taxiway.execute.route import Leg, NoRoute, as_problem, routes
 from taxiway.fetch.downloads import WrongDigest
 from taxiway.model import Format
-from taxiway.plugins import PIN, Config, Plugin, Step, registry
+from taxiway.plugins import PIN, Config, Plugin, Selection, Step, registry
 
 
 def make_plan(recipe: Recipe, route: int = 0, store: Path | None = None) -> Plan:
@@ -48,6 +48,7 @@ class _Planner:
     steps: list[PlannedStep] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    fingerprints: dict[Selection, str] = field(default_factory=dict)
 
     def plan(self) -> Plan:
         source = self._plugin(("source",))
@@ -234,14 +235,14 @@ class _Planner:
         before = tuple(self.steps)
         fields = input_fields(plugin.step.Config)
 
-        def parts_now() -> dict[str, Any]:
-            inputs = inputs_of(self.recipe, step, options, uses, before)
+        def parts_with(known: dict[Selection, str]) -> dict[str, Any]:
+            inputs = inputs_of(self.recipe, step, options, uses, before, known)
             return parts_of(plugin, step, takes, options, fields, inputs, self.recipe.common.seed)
 
         require_pins(self.recipe, where, options, self.store)
         try:
             step.check(options)
-            parts = parts_now()
+            parts = parts_with(self.fingerprints)
         except WrongDigest as error:
             problem = self.recipe.locator.problem((*where, PIN), str(error), error.hint)
             raise RecipeError([replace(problem, refused=True)]) from error
@@ -255,7 +256,17 @@ class _Planner:
             )
             parts = parts_of(plugin, step, takes, options, (), {}, self.recipe.common.seed)
         self.steps.append(
-            PlannedStep(name, plugin, options, takes, gives, uses, parts, key_of(parts), parts_now)
+            PlannedStep(
+                name,
+                plugin,
+                options,
+                takes,
+                gives,
+                uses,
+                parts,
+                key_of(parts),
+                lambda: parts_with({}),
+            )
         )
 
     def _option(self, path: tuple[str, ...], message: str) -> tuple[str, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import taxiway
+from taxiway.data.npz import NpzDataset
 from taxiway.errors import RecipeError
+from taxiway.plugins import Selection
 
 
 def test_each_step_says_what_it_takes_and_uses(onnx_recipe: Path) -> None:
@@ -133,3 +136,23 @@ def test_options_of_a_conversion_that_does_not_happen_are_a_mistake(onnx_recipe:
     overrides += ["~optimize.quantize_static", "deploy=null", "parity=null"]
     with pytest.raises(RecipeError, match=r"convert\.batch has no effect: the source is tflite"):
         taxiway.load(onnx_recipe, overrides).plan()
+
+
+def test_rows_are_hashed_once_for_a_plan_and_again_after_a_step(
+    onnx_recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several steps read the same rows; whether a step's files changed is looked at anew."""
+    hashed: Counter[Selection] = Counter()
+    fingerprint = NpzDataset.fingerprint
+
+    def counted(self: NpzDataset, selection: Selection) -> str:
+        hashed[selection] += 1
+        return fingerprint(self, selection)
+
+    monkeypatch.setattr(NpzDataset, "fingerprint", counted)
+    plan = taxiway.load(onnx_recipe).plan()
+    assert len(hashed) > 2 and set(hashed.values()) == {1}
+    evaluate = plan.named("evaluate")
+    before = hashed.total()
+    assert evaluate.unchanged()
+    assert hashed.total() == before + 1
